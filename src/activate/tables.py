@@ -1,0 +1,237 @@
+"""The state tables: their columns, types and meanings, in one place.
+
+DDL, the dbt source declaration and docs/state-tables.md are all made from `TABLES`. Types are DuckDB names that sqlglot
+prints for every warehouse. All times are UTC and stored as TIMESTAMP without a zone. State is append-only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a state table. `type` is TEXT, BIGINT, BOOLEAN or TIMESTAMP."""
+
+    name: str
+    type: str
+    doc: str
+    nullable: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """One append-only state table. `indexes` are made where the warehouse has indexes."""
+
+    name: str
+    doc: str
+    columns: tuple[Column, ...]
+    indexes: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column names in order."""
+        return tuple(column.name for column in self.columns)
+
+
+def _text(name: str, doc: str, nullable: bool = True) -> Column:
+    return Column(name, "TEXT", doc, nullable)
+
+
+def _time(name: str, doc: str, nullable: bool = True) -> Column:
+    return Column(name, "TIMESTAMP", doc, nullable)
+
+
+def _flag(name: str, doc: str) -> Column:
+    return Column(name, "BOOLEAN", doc, False)
+
+
+def _count(name: str, doc: str, nullable: bool = True) -> Column:
+    return Column(name, "BIGINT", doc, nullable)
+
+
+_RUN = _text("run_id", "The run that wrote the row.", False)
+
+ENTRIES = Table(
+    "entries",
+    "One person's passage through one campaign, begun by one occurrence.",
+    (
+        _text("entry_id", "md5(campaign | user_id | occurrence_id).", False),
+        _text("campaign", "The campaign's name.", False),
+        _text("user_id", "The person's key in the profiles model, as text.", False),
+        _text("occurrence_id", "The trigger's event id, or a made-up id of the segment's change.", False),
+        _time("entered_at", "When the occurrence happened (not when it was seen).", False),
+        _text("variant", "The variant assigned by hash; null when the campaign has none."),
+        _flag("is_control", "Whether the person is held back, by the campaign's control group or the global one."),
+        _text("context", "JSON of the row that brought the person in."),
+        _text("rules_version", "Hash of the whole rule set at entry.", False),
+        _RUN,
+        _time("recorded_at", "The `now` of the tick that saw the occurrence.", False),
+        _text("campaign_version", "Hash of the campaign's definition that this entry follows.", False),
+        _text("control_group", "`campaign` or `global` for a person held back; null otherwise."),
+        _text("match_key", "The occurrence's value of the campaign's match property; null when it has none."),
+    ),
+    (("recorded_at",), ("entry_id",), ("user_id",)),
+)
+
+DECISIONS = Table(
+    "decisions",
+    "A candidate's outcome: one row each time the outcome is new. Step 0 is a refusal at the door (no entry was made).",
+    (
+        _text("entry_id", "The entry (for step 0: the entry that would have been).", False),
+        _text("message_id", "The message; null unless the outcome is `send`."),
+        _text("campaign", "The campaign's name.", False),
+        _count("step", "The step, counted from 1; 0 for a refusal at the door.", False),
+        _text("user_id", "The person's key.", False),
+        _text("channel", "The channel chosen; null where none was chosen yet."),
+        _text("outcome", "`send`, `defer`, `suppress` or `withhold`.", False),
+        _text("gate", "The gate that decided.", False),
+        _text("reason", "The reason, from the closed vocabulary of docs/rules.md.", False),
+        _time("retry_at", "For `defer`: when the candidate is expected to pass."),
+        _RUN,
+        _time("decided_at", "The `now` of the tick.", False),
+        _time("due_at", "When the step's wait was over."),
+        _text("rule", "The rule that decided, as its path in the rules files, e.g. `frequency_caps[0]`."),
+        _text("evidence", "The id of the row that decided: an event id, a message id or an entry id."),
+        _count("observed", "The figure that was compared with the rule's limit."),
+        _text("zone", "The IANA zone used, when local time was asked about."),
+        _flag("ends_entry", "Whether the entry is over with this decision."),
+    ),
+    (("decided_at",), ("entry_id",), ("user_id",)),
+)
+
+MESSAGES = Table(
+    "messages",
+    "The outbox: one row for each decision to send.",
+    (
+        _text("message_id", "md5(entry_id | step | channel); also the idempotency key.", False),
+        _text("entry_id", "The entry.", False),
+        _text("campaign", "The campaign's name.", False),
+        _count("step", "The step, counted from 1.", False),
+        _text("variant", "The entry's variant."),
+        _text("user_id", "The person's key.", False),
+        _text("channel", "The channel.", False),
+        _text("provider", "The provider's name in rules/activate.yml.", False),
+        _text("class", "`marketing` or `transactional`.", False),
+        _text("tags", "JSON list of the campaign's tags when the message was queued.", False),
+        _time("expires_at", "From this instant on the message is no longer sent.", False),
+        _RUN,
+        _time("queued_at", "The `now` of the tick; what frequency caps count by.", False),
+        _time("send_by", "When the person's time window closes; null where no window applies."),
+        _flag("counts_toward_caps", "Whether frequency caps count the message."),
+        _text("template", "The template's name.", False),
+        _count("priority", "The campaign's priority.", False),
+    ),
+    (("queued_at",), ("message_id",), ("user_id",)),
+)
+
+DELIVERIES = Table(
+    "deliveries",
+    "One attempt to hand a message to a provider, and what came back: a `claimed` row before, an outcome row after.",
+    (
+        _text("message_id", "The message.", False),
+        _count("attempt", "The attempt, counted from 1.", False),
+        _text("status", "`claimed`, `accepted`, `rejected`, `failed`, `unknown`, `aborted` or `expired`.", False),
+        _text("provider", "The provider's name.", False),
+        _text("provider_message_id", "The provider's own id, where it answers with one."),
+        _text("error_code", "A short code of what went wrong, e.g. `http_429`, `consent_withdrawn`."),
+        _text("error", "What went wrong, without addresses or bodies."),
+        _RUN,
+        _time("recorded_at", "When the row was written.", False),
+        _flag("final", "Whether this is the message's last row: nothing more will be tried."),
+    ),
+    (("message_id",), ("recorded_at",)),
+)
+
+MEMBERSHIPS = Table(
+    "memberships",
+    "What entered and left each segment from tick to tick.",
+    (
+        _text("segment", "The segment's model name.", False),
+        _text("user_id", "The person's key.", False),
+        _text("change", "`enter` or `exit`.", False),
+        _RUN,
+        _time("changed_at", "The `now` of the tick that saw the change.", False),
+    ),
+    (("segment", "user_id"),),
+)
+
+AUDIENCE_CHANGES = Table(
+    "audience_changes",
+    "What was sent to each audience destination, as acknowledged.",
+    (
+        _text("audience", "The audience's name.", False),
+        _text("destination", "The destination's name.", False),
+        _text("user_id", "The person's key.", False),
+        _text("change", "`add`, `update` or `remove`.", False),
+        _text("row_hash", "Hash of the mapped row."),
+        _text("status", "The outcome as the destination acknowledged it.", False),
+        _text("error", "What went wrong, without personal data."),
+        _RUN,
+        _time("recorded_at", "When the row was written.", False),
+    ),
+    (("audience", "user_id"),),
+)
+
+RUNS = Table(
+    "runs",
+    "One row for each tick or delivery that finished.",
+    (
+        _text("run_id", "The run.", False),
+        _time("now", "The instant that the run decided about.", False),
+        _time("started_at", "When the run began, by the machine's clock.", False),
+        _time("finished_at", "When the run ended, by the machine's clock.", False),
+        _text("status", "`decided` for a tick, `delivered` for a delivery.", False),
+        _text("rules_version", "Hash of the whole rule set.", False),
+        _text("counts", "JSON of what the run did.", False),
+    ),
+    (("now",),),
+)
+
+SCANS = Table(
+    "scans",
+    "Up to where each campaign has read its trigger, and the oldest entry that was still open afterwards.",
+    (
+        _text("campaign", "The campaign's name.", False),
+        _time("scanned_to", "The `now` of the tick. The smallest one is the campaign's launch.", False),
+        _time("live_from", "The smallest recorded_at of the entries left open (the tick's `now` if none).", False),
+        _RUN,
+    ),
+    (("campaign",),),
+)
+
+CAMPAIGN_VERSIONS = Table(
+    "campaign_versions",
+    "Each definition of a campaign that was ever in force, so that open entries finish the one they began with.",
+    (
+        _text("campaign", "The campaign's name.", False),
+        _text("campaign_version", "Hash of the definition.", False),
+        _text("definition", "The definition as canonical JSON.", False),
+        _RUN,
+        _time("recorded_at", "The `now` of the tick that first saw it.", False),
+    ),
+)
+
+AUDITS = Table(
+    "audits",
+    "What came to light only after a decision, e.g. an exception event that was loaded too late.",
+    (
+        _text("entry_id", "The entry.", False),
+        _text("message_id", "The message."),
+        _text("kind", "`late_exception`.", False),
+        _text("evidence", "The id of the row that came late.", False),
+        _RUN,
+        _time("recorded_at", "The `now` of the tick that saw it.", False),
+    ),
+)
+
+META = Table(
+    "meta",
+    "The version of this schema.",
+    (_count("version", "The migration that has been applied.", False), _time("applied_at", "When.", False)),
+)
+
+TABLES: tuple[Table, ...] = (
+    ENTRIES, DECISIONS, MESSAGES, DELIVERIES, MEMBERSHIPS, AUDIENCE_CHANGES,
+    RUNS, SCANS, CAMPAIGN_VERSIONS, AUDITS, META,
+)  # fmt: skip
