@@ -1,0 +1,73 @@
+"""What a tick works on: the rules and the dbt models they name, loaded and checked."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from sqlglot import exp
+
+from activate.campaign import Campaign
+from activate.policy import Policy
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or view in the warehouse. `database` is None where the connection's own is meant."""
+
+    schema: str
+    name: str
+    database: str | None = None
+
+    def table(self, alias: str | None = None) -> exp.Table:
+        """The relation as a quoted sqlglot table."""
+        table = exp.table_(self.name, db=self.schema, catalog=self.database, quoted=True)
+        return exp.alias_(table, alias, table=True) if alias else table
+
+    def __str__(self) -> str:
+        return ".".join(part for part in (self.database, self.schema, self.name) if part)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A dbt model (or a source) with its contract from `config.meta.activate`.
+
+    `columns` maps column names to the warehouse's type names in lower case; it is empty until the warehouse has
+    been asked. `kind` is None for a model without a contract, such as the profiles.
+    """
+
+    name: str
+    relation: Relation
+    kind: Literal["segment", "trigger"] | None = None
+    key: str | None = None
+    id: str | None = None
+    time: str | None = None
+    loaded: str | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    unique_id: str = ""
+    file: str = ""
+
+
+@dataclass(frozen=True)
+class Project:
+    """The rules of one project and the dbt models by name."""
+
+    directory: Path
+    name: str
+    policy: Policy
+    campaigns: tuple[Campaign, ...]
+    models: dict[str, Model]
+
+    @property
+    def templates(self) -> Path:
+        """The folder of the message templates."""
+        return self.directory / "rules" / "templates"
+
+    @property
+    def version(self) -> str:
+        """Hash of the whole rule set: the policy (without its providers) and every campaign's version."""
+        parts = [self.policy.model_dump_json(by_alias=True, exclude={"providers"})]
+        parts += sorted(f"{campaign.campaign}={campaign.version}" for campaign in self.campaigns)
+        return hashlib.md5("\n".join(parts).encode(), usedforsecurity=False).hexdigest()[:12]

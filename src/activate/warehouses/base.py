@@ -1,0 +1,122 @@
+"""What every warehouse can do for Activate."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
+
+import pyarrow as pa
+from sqlglot import exp
+
+from activate.project import Relation
+from activate.tables import Table
+
+_TEXT_TYPES = ("char", "text", "string", "varchar")
+
+
+class Warehouse(abc.ABC):
+    """One connection. Not thread-safe: a second worker uses `clone()`.
+
+    Statements are sqlglot trees, printed in `dialect`. Parameters are bound by replacing `:name` placeholders with
+    literals. All sessions run in UTC. Errors are raised as WarehouseError, without any row's values.
+    """
+
+    dialect: ClassVar[str]
+    name: ClassVar[str]
+
+    # -- connection -----------------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Close the connection; an open transaction is rolled back."""
+
+    @abc.abstractmethod
+    def clone(self) -> Warehouse:
+        """Return a second connection to the same database."""
+
+    @contextlib.contextmanager
+    @abc.abstractmethod
+    def transaction(self) -> Iterator[None]:
+        """Commit at the end of the block, roll back if it raises. Not nested."""
+
+    @contextlib.contextmanager
+    @abc.abstractmethod
+    def lock(self, name: str, wait_seconds: float) -> Iterator[None]:
+        """Hold the project-wide lock `name`; it is released when the process dies, however it dies.
+
+        Raises LeaseHeldError when it is not free within `wait_seconds`.
+        """
+
+    # -- statements -----------------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def execute(self, statement: exp.Expression) -> None:
+        """Run a statement without a result."""
+
+    @abc.abstractmethod
+    def query(self, statement: exp.Expression) -> pa.Table:
+        """Run a query and return its whole (small) result."""
+
+    @abc.abstractmethod
+    def stream(self, statement: exp.Expression, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
+        """Run a query and stream its result; on this connection nothing else runs until the stream ends."""
+
+    @abc.abstractmethod
+    def ingest(self, target: str | Relation, rows: pa.Table) -> None:
+        """Append rows to a temporary table (by name) or to a relation; the columns are matched by name."""
+
+    # -- catalogue ------------------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def columns(self, relations: Sequence[Relation]) -> dict[Relation, dict[str, str]]:
+        """Return column names and lower-case type names of the relations that exist."""
+
+    def analyze(self, table: str) -> None:
+        """Give the planner statistics of a temporary table, where it needs to be told. Does nothing by default."""
+
+    def create_indexes(self, table: Table, schema: str) -> None:
+        """Index a state table, where the warehouse has indexes. Does nothing by default."""
+
+    # -- the SQL differences --------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+        """An expression of type TEXT: a JSON object with these members."""
+
+    @abc.abstractmethod
+    def json_text(self, document: exp.Expression, key: str) -> exp.Expression:
+        """An expression of type TEXT: a top-level member of a JSON document (text or JSON), null if missing."""
+
+    def instant(self, column: exp.Expression, type_name: str) -> exp.Expression:
+        """A user's time column as a TIMESTAMP in UTC: as it is, unless its type says otherwise."""
+        if "with time zone" in type_name or type_name in ("timestamptz", "timestamp_tz"):
+            return exp.AtTimeZone(this=column, zone=exp.Literal.string("UTC"))
+        if type_name == "date":
+            return exp.cast(column, "TIMESTAMP")
+        return column
+
+    def text(self, column: exp.Expression, type_name: str) -> exp.Expression:
+        """A user's column as TEXT: as it is, unless its type says otherwise."""
+        return column if type_name.startswith(_TEXT_TYPES) else exp.cast(column, "TEXT")
+
+    def sql(self, statement: exp.Expression, pretty: bool = False) -> str:
+        """Print a statement in this warehouse's dialect."""
+        return statement.sql(dialect=self.dialect, pretty=pretty)
+
+    # -- conveniences ---------------------------------------------------------------------------------------------
+
+    def scalar(self, statement: exp.Expression) -> object:
+        """Return the single value of a one-row query, or None for no row."""
+        result = self.query(statement)
+        return result.column(0)[0].as_py() if result.num_rows else None
+
+
+def literal(value: object) -> exp.Expression:
+    """A Python value as a SQL literal; datetimes must be naive UTC."""
+    if isinstance(value, dt.datetime):
+        text = value.isoformat(sep=" ", timespec="microseconds")
+        return exp.cast(exp.Literal.string(text), "TIMESTAMP")
+    return exp.convert(value)

@@ -1,0 +1,161 @@
+"""DuckDB: the embedded default."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+
+from activate.errors import LeaseHeldError, SettingsError, WarehouseError
+from activate.project import Relation
+from activate.warehouses.base import Warehouse
+
+_HELD = "Could not set lock on file"
+
+
+class DuckDB(Warehouse):
+    """A DuckDB file (or `:memory:`). One process at a time can hold the file, so connecting waits for it."""
+
+    dialect: ClassVar[str] = "duckdb"
+    name: ClassVar[str] = "duckdb"
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: str) -> None:
+        self._connection = connection
+        self._path = path
+        self._in_transaction = False
+        # A fetched stream in UTC needs no session zone, but comparisons of TIMESTAMPTZ with TIMESTAMP do.
+        self._connection.execute("SET TimeZone = 'UTC'")
+        self._connection.execute("SET preserve_insertion_order = false")
+
+    @classmethod
+    def open(
+        cls,
+        path: str,
+        wait_seconds: float = 30.0,
+        settings: Mapping[str, str] | None = None,
+        attach: Sequence[tuple[str, str, bool]] = (),
+    ) -> DuckDB:
+        """Open the file, waiting up to `wait_seconds` while another process holds it.
+
+        `settings` are DuckDB settings; `attach` lists (path, alias, read only).
+        """
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            try:
+                connection = duckdb.connect(path, config=dict(settings or {}))
+                break
+            except duckdb.IOException as error:
+                if _HELD not in str(error):
+                    raise SettingsError(f"cannot open the DuckDB file {path!r}: {_first_line(error)}") from None
+                if time.monotonic() >= deadline:
+                    raise LeaseHeldError(
+                        f"another process holds the DuckDB file {path!r} (waited {wait_seconds:g} s); "
+                        "DuckDB lets one process in at a time: try again when it has ended"
+                    ) from None
+                time.sleep(min(0.2, max(0.0, deadline - time.monotonic())))
+            except duckdb.Error as error:
+                raise SettingsError(f"cannot open the DuckDB file {path!r}: {_first_line(error)}") from None
+        warehouse = cls(connection, path)
+        for target, alias, read_only in attach:
+            options = " (READ_ONLY)" if read_only else ""
+            quoted = exp.to_identifier(alias, quoted=True).sql("duckdb")
+            connection.execute(f"ATTACH {exp.Literal.string(target).sql('duckdb')} AS {quoted}{options}")
+        return warehouse
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def clone(self) -> DuckDB:
+        return DuckDB(self._connection.cursor(), self._path)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        self._run("BEGIN")
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(duckdb.Error):  # a failed COMMIT has already rolled back
+                self._connection.execute("ROLLBACK")
+            raise
+        self._run("COMMIT")
+
+    @contextlib.contextmanager
+    def lock(self, name: str, wait_seconds: float) -> Iterator[None]:
+        # The kernel drops a flock when its process dies, so no lease ever has to expire.
+        if self._path == ":memory:":
+            yield
+            return
+        target = Path(f"{self._path}.{name.replace('/', '_')}.lock")
+        deadline = time.monotonic() + wait_seconds
+        with target.open("w") as handle:
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        raise LeaseHeldError(
+                            f"another run holds the lease {name!r} of this project (waited {wait_seconds:g} s); "
+                            "try again when it has ended"
+                        ) from None
+                    time.sleep(min(0.2, max(0.0, deadline - time.monotonic())))
+            yield
+
+    def execute(self, statement: exp.Expression) -> None:
+        self._run(self.sql(statement))
+
+    def query(self, statement: exp.Expression) -> pa.Table:
+        self._run(self.sql(statement))
+        return self._connection.to_arrow_table()
+
+    def stream(self, statement: exp.Expression, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
+        self._run(self.sql(statement))
+        yield from self._connection.to_arrow_reader(batch_rows)
+
+    def ingest(self, target: str | Relation, rows: pa.Table) -> None:
+        table = exp.table_(target, quoted=True) if isinstance(target, str) else target.table()
+        columns = ", ".join(exp.to_identifier(name, quoted=True).sql("duckdb") for name in rows.column_names)
+        self._connection.register("activate_ingest", rows)
+        try:
+            self._run(f"INSERT INTO {table.sql('duckdb')} ({columns}) SELECT {columns} FROM activate_ingest")
+        finally:
+            self._connection.unregister("activate_ingest")
+
+    def columns(self, relations: Sequence[Relation]) -> dict[Relation, dict[str, str]]:
+        found: dict[Relation, dict[str, str]] = {}
+        for relation in relations:
+            rows = self._run(
+                "SELECT column_name, lower(data_type) FROM duckdb_columns() WHERE schema_name = ? AND table_name = ? "
+                "AND (database_name = ? OR (? IS NULL AND database_name = current_database())) ORDER BY column_index",
+                [relation.schema, relation.name, relation.database, relation.database],
+            ).fetchall()
+            if rows:
+                found[relation] = dict(rows)
+        return found
+
+    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+        arguments: list[exp.Expression] = []
+        for key, value in pairs.items():
+            arguments += [exp.Literal.string(key), value]
+        return exp.cast(exp.Anonymous(this="json_object", expressions=arguments), "TEXT")
+
+    def json_text(self, document: exp.Expression, key: str) -> exp.Expression:
+        path = exp.Literal.string('$."' + key.replace('"', '\\"') + '"')
+        return exp.Anonymous(this="json_extract_string", expressions=[document, path])
+
+    def _run(self, sql: str, parameters: Sequence[object] | None = None) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(sql, parameters)
+        except (duckdb.Error, RuntimeError) as error:
+            raise WarehouseError(f"duckdb: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,182 @@
+"""PostgreSQL, through ADBC."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import adbc_driver_postgresql.dbapi as adbc
+import pyarrow as pa
+from sqlglot import exp
+
+from activate.errors import LeaseHeldError, SettingsError, WarehouseError
+from activate.project import Relation
+from activate.tables import Table
+from activate.warehouses.base import Warehouse
+
+
+class Postgres(Warehouse):
+    """One ADBC connection. Statements run in autocommit unless inside `transaction()`."""
+
+    dialect: ClassVar[str] = "postgres"
+    name: ClassVar[str] = "postgres"
+
+    def __init__(self, connection: Any, uri: str) -> None:
+        self._connection = connection
+        self._uri = uri
+        self._temporary: set[str] = set()
+        self._run("SET TIME ZONE 'UTC'")
+        # A tick is a handful of large statements: compiling them costs more than it saves.
+        self._run("SET jit = off")
+        self._run("SET client_min_messages = warning")
+
+    @classmethod
+    def open(cls, uri: str) -> Postgres:
+        """Connect to `uri` (postgresql://user:password@host:port/database)."""
+        try:
+            connection = adbc.connect(uri, autocommit=True)
+        except Exception as error:  # the driver raises its own hierarchy as well as OSError
+            raise SettingsError(f"cannot reach PostgreSQL at {_host(uri)}: {_clean(error)}") from None
+        return cls(connection, uri)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def clone(self) -> Postgres:
+        return Postgres.open(self._uri)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        self._run("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._temporary.clear()
+            with contextlib.suppress(WarehouseError):  # the server may be gone: it rolls back by itself
+                self._run("ROLLBACK")
+            raise
+        self._run("COMMIT")
+
+    @contextlib.contextmanager
+    def lock(self, name: str, wait_seconds: float) -> Iterator[None]:
+        # A session's advisory lock is released by the server when the session ends, however it ends.
+        key = int.from_bytes(hashlib.md5(name.encode(), usedforsecurity=False).digest()[:8], "big", signed=True)
+        deadline = time.monotonic() + wait_seconds
+        while not self._fetch(f"SELECT pg_try_advisory_lock({key})").column(0)[0].as_py():
+            if time.monotonic() >= deadline:
+                raise LeaseHeldError(
+                    f"another run holds the lease {name!r} of this project (waited {wait_seconds:g} s); "
+                    "try again when it has ended"
+                )
+            time.sleep(min(0.2, max(0.0, deadline - time.monotonic())))
+        try:
+            yield
+        finally:
+            with contextlib.suppress(WarehouseError):
+                self._fetch(f"SELECT pg_advisory_unlock({key})")
+
+    def execute(self, statement: exp.Expression) -> None:
+        self._run(self.sql(statement))
+
+    def query(self, statement: exp.Expression) -> pa.Table:
+        return self._fetch(self.sql(statement))
+
+    def stream(self, statement: exp.Expression, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
+        with self._connection.cursor() as cursor:
+            with _errors():
+                cursor.execute(self.sql(statement))
+                reader = cursor.fetch_record_batch()
+            while True:
+                try:
+                    with _errors():
+                        batch = reader.read_next_batch()
+                except StopIteration:
+                    return
+                for start in range(0, batch.num_rows, batch_rows):
+                    yield batch.slice(start, batch_rows)
+
+    def ingest(self, target: str | Relation, rows: pa.Table) -> None:
+        if rows.num_rows == 0:
+            return  # COPY of nothing would still need every column's type to be known
+        with self._connection.cursor() as cursor, _errors():
+            if isinstance(target, str):
+                cursor.adbc_ingest(target, rows, mode="append", temporary=True)
+            else:
+                cursor.adbc_ingest(target.name, rows, mode="append", db_schema_name=target.schema)
+
+    def columns(self, relations: Sequence[Relation]) -> dict[Relation, dict[str, str]]:
+        found: dict[Relation, dict[str, str]] = {}
+        for relation in relations:
+            schema, name = exp.Literal.string(relation.schema), exp.Literal.string(relation.name)
+            rows = self._fetch(
+                "SELECT a.attname::text AS name, lower(format_type(a.atttypid, NULL)) AS type FROM pg_attribute a "
+                "JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+                f"WHERE n.nspname = {schema.sql('postgres')} AND c.relname = {name.sql('postgres')} "
+                "AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
+            )
+            if rows.num_rows:
+                found[relation] = dict(zip(rows.column(0).to_pylist(), rows.column(1).to_pylist(), strict=True))
+        return found
+
+    def analyze(self, table: str) -> None:
+        self._run(f"ANALYZE {exp.to_identifier(table, quoted=True).sql('postgres')}")
+
+    def create_indexes(self, table: Table, schema: str) -> None:
+        for columns in table.indexes:
+            name = f"{table.name}_{'_'.join(columns)}"
+            self._run(
+                f"CREATE INDEX IF NOT EXISTS {name} ON {exp.table_(table.name, db=schema, quoted=True).sql('postgres')} "
+                f"({', '.join(columns)})"
+            )
+
+    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+        # A PostgreSQL function takes at most 100 arguments, so wide rows are built in parts and joined.
+        parts: list[exp.Expression] = []
+        items = list(pairs.items())
+        for start in range(0, max(1, len(items)), 40):
+            arguments: list[exp.Expression] = []
+            for key, value in items[start : start + 40]:
+                arguments += [exp.cast(exp.Literal.string(key), "TEXT"), value]
+            parts.append(exp.Anonymous(this="jsonb_build_object", expressions=arguments))
+        whole = parts[0]
+        for part in parts[1:]:
+            whole = exp.DPipe(this=whole, expression=part)
+        return exp.cast(whole, "TEXT")
+
+    def json_text(self, document: exp.Expression, key: str) -> exp.Expression:
+        arguments = [exp.cast(document, "JSON"), exp.Literal.string(key)]
+        return exp.Anonymous(this="json_extract_path_text", expressions=arguments)
+
+    def _run(self, sql: str) -> None:
+        with self._connection.cursor() as cursor, _errors():
+            cursor.execute(sql)
+
+    def _fetch(self, sql: str) -> pa.Table:
+        with self._connection.cursor() as cursor, _errors():
+            cursor.execute(sql)
+            return cursor.fetch_arrow_table()
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except (StopIteration, WarehouseError):
+        raise
+    except Exception as error:
+        raise WarehouseError(f"postgres: {_clean(error)}") from None
+
+
+def _clean(error: Exception) -> str:
+    # PostgreSQL puts a row's values into DETAIL lines; only the first line is free of them.
+    text = str(error).strip()
+    match = re.search(r"ERROR:\s*(.+)", text)
+    return (match[1] if match else text.splitlines()[0] if text else type(error).__name__).strip()
+
+
+def _host(uri: str) -> str:
+    return uri.rsplit("@", 1)[-1]

@@ -1,0 +1,78 @@
+"""Fixtures that several test folders share: a real PostgreSQL server, and an empty database in it for each test."""
+
+from __future__ import annotations
+
+import getpass
+import glob
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+def _bin() -> Path:
+    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb")) or [shutil.which("initdb") or ""]
+    if not found[-1]:
+        pytest.fail("PostgreSQL's server binaries are missing; on Debian: apt-get install postgresql")
+    return Path(found[-1]).parent
+
+
+def _as_server_user(command: list[str]) -> None:
+    """PostgreSQL refuses to run as root, so root hands over to the user that the package made."""
+    if getpass.getuser() == "root":
+        command = ["su", "postgres", "-c", shlex.join(command)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/tmp")
+
+
+@pytest.fixture(scope="session")
+def postgres_admin() -> Iterator[str]:
+    """The URI of a server's `postgres` database; the server belongs to this test session alone."""
+    binaries = _bin()
+    folder = Path(tempfile.mkdtemp(prefix="activate-pg-", dir="/tmp"))
+    folder.chmod(0o777)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = folder / "data"
+    _as_server_user([str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"])
+    options = (
+        f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off "
+        "-c synchronous_commit=off -c full_page_writes=off -c max_connections=60 -c shared_buffers=256MB"
+    )
+    log = folder / "log"
+    _as_server_user([str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", str(log), "-o", options, "start"])
+    try:
+        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    finally:
+        _as_server_user([str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"])
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_server(postgres_admin: str) -> Iterator[str]:
+    """The URI of an empty database, dropped after the test."""
+    import adbc_driver_postgresql.dbapi as adbc
+
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    with adbc.connect(postgres_admin, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    try:
+        yield postgres_admin.rsplit("/", 1)[0] + f"/{name}"
+    finally:
+        with adbc.connect(postgres_admin, autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests see none of the caller's dbt or Activate settings."""
+    for name in list(os.environ):
+        if name.startswith(("DBT_", "ACTIVATE_")):
+            monkeypatch.delenv(name)
