@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import pyarrow as pa
@@ -13,18 +13,16 @@ from sqlglot import exp
 
 from activate.project import Relation
 from activate.tables import Table
+from activate.warehouses.dialect import Dialect
 
-_TEXT_TYPES = ("char", "text", "string", "varchar")
 
-
-class Warehouse(abc.ABC):
+class Warehouse(Dialect, abc.ABC):
     """One connection. Not thread-safe: a second worker uses `clone()`.
 
     Statements are sqlglot trees, printed in `dialect`. Parameters are bound by replacing `:name` placeholders with
     literals. All sessions run in UTC. Errors are raised as WarehouseError, without any row's values.
     """
 
-    dialect: ClassVar[str]
     name: ClassVar[str]
 
     # -- connection -----------------------------------------------------------------------------------------------
@@ -66,7 +64,11 @@ class Warehouse(abc.ABC):
 
     @abc.abstractmethod
     def ingest(self, target: str | Relation, rows: pa.Table) -> None:
-        """Append rows to a temporary table (by name) or to a relation; the columns are matched by name."""
+        """Append rows to a temporary table (by name) or to a relation; the columns are matched by name.
+
+        Types must be those of the target: int64 for BIGINT, timestamp[us] for TIMESTAMP, string for TEXT (PostgreSQL's
+        binary COPY converts nothing).
+        """
 
     # -- catalogue ------------------------------------------------------------------------------------------------
 
@@ -79,32 +81,6 @@ class Warehouse(abc.ABC):
 
     def create_indexes(self, table: Table, schema: str) -> None:
         """Index a state table, where the warehouse has indexes. Does nothing by default."""
-
-    # -- the SQL differences --------------------------------------------------------------------------------------
-
-    @abc.abstractmethod
-    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
-        """An expression of type TEXT: a JSON object with these members."""
-
-    @abc.abstractmethod
-    def json_text(self, document: exp.Expression, key: str) -> exp.Expression:
-        """An expression of type TEXT: a top-level member of a JSON document (text or JSON), null if missing."""
-
-    def instant(self, column: exp.Expression, type_name: str) -> exp.Expression:
-        """A user's time column as a TIMESTAMP in UTC: as it is, unless its type says otherwise."""
-        if "with time zone" in type_name or type_name in ("timestamptz", "timestamp_tz"):
-            return exp.AtTimeZone(this=column, zone=exp.Literal.string("UTC"))
-        if type_name == "date":
-            return exp.cast(column, "TIMESTAMP")
-        return column
-
-    def text(self, column: exp.Expression, type_name: str) -> exp.Expression:
-        """A user's column as TEXT: as it is, unless its type says otherwise."""
-        return column if type_name.startswith(_TEXT_TYPES) else exp.cast(column, "TEXT")
-
-    def sql(self, statement: exp.Expression, pretty: bool = False) -> str:
-        """Print a statement in this warehouse's dialect."""
-        return statement.sql(dialect=self.dialect, pretty=pretty)
 
     # -- conveniences ---------------------------------------------------------------------------------------------
 

@@ -16,14 +16,14 @@ from sqlglot import exp
 from activate.errors import LeaseHeldError, SettingsError, WarehouseError
 from activate.project import Relation
 from activate.warehouses.base import Warehouse
+from activate.warehouses.dialect import DuckDBDialect
 
 _HELD = "Could not set lock on file"
 
 
-class DuckDB(Warehouse):
+class DuckDB(DuckDBDialect, Warehouse):
     """A DuckDB file (or `:memory:`). One process at a time can hold the file, so connecting waits for it."""
 
-    dialect: ClassVar[str] = "duckdb"
     name: ClassVar[str] = "duckdb"
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: str) -> None:
@@ -139,16 +139,6 @@ class DuckDB(Warehouse):
             if rows:
                 found[relation] = dict(rows)
         return found
-
-    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
-        arguments: list[exp.Expression] = []
-        for key, value in pairs.items():
-            arguments += [exp.Literal.string(key), value]
-        return exp.cast(exp.Anonymous(this="json_object", expressions=arguments), "TEXT")
-
-    def json_text(self, document: exp.Expression, key: str) -> exp.Expression:
-        path = exp.Literal.string('$."' + key.replace('"', '\\"') + '"')
-        return exp.Anonymous(this="json_extract_string", expressions=[document, path])
 
     def _run(self, sql: str, parameters: Sequence[object] | None = None) -> duckdb.DuckDBPyConnection:
         try:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import adbc_driver_postgresql.dbapi as adbc
@@ -17,12 +17,12 @@ from activate.errors import LeaseHeldError, SettingsError, WarehouseError
 from activate.project import Relation
 from activate.tables import Table
 from activate.warehouses.base import Warehouse
+from activate.warehouses.dialect import PostgresDialect
 
 
-class Postgres(Warehouse):
+class Postgres(PostgresDialect, Warehouse):
     """One ADBC connection. Statements run in autocommit unless inside `transaction()`."""
 
-    dialect: ClassVar[str] = "postgres"
     name: ClassVar[str] = "postgres"
 
     def __init__(self, connection: Any, uri: str) -> None:
@@ -132,24 +132,6 @@ class Postgres(Warehouse):
                 f"CREATE INDEX IF NOT EXISTS {name} ON {exp.table_(table.name, db=schema, quoted=True).sql('postgres')} "
                 f"({', '.join(columns)})"
             )
-
-    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
-        # A PostgreSQL function takes at most 100 arguments, so wide rows are built in parts and joined.
-        parts: list[exp.Expression] = []
-        items = list(pairs.items())
-        for start in range(0, max(1, len(items)), 40):
-            arguments: list[exp.Expression] = []
-            for key, value in items[start : start + 40]:
-                arguments += [exp.cast(exp.Literal.string(key), "TEXT"), value]
-            parts.append(exp.Anonymous(this="jsonb_build_object", expressions=arguments))
-        whole = parts[0]
-        for part in parts[1:]:
-            whole = exp.DPipe(this=whole, expression=part)
-        return exp.cast(whole, "TEXT")
-
-    def json_text(self, document: exp.Expression, key: str) -> exp.Expression:
-        arguments = [exp.cast(document, "JSON"), exp.Literal.string(key)]
-        return exp.Anonymous(this="json_extract_path_text", expressions=arguments)
 
     def _run(self, sql: str) -> None:
         with self._connection.cursor() as cursor, _errors():

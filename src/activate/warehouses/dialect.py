@@ -1,0 +1,153 @@
+"""The few places where SQL differs between warehouses, beyond what sqlglot prints by itself.
+
+A `Dialect` makes expression trees and prints them; it needs no connection, so plans can be printed for every warehouse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from sqlglot import exp
+
+_TEXT_TYPES = ("char", "text", "string", "varchar", "nvarchar", "bpchar")
+_ZONED_TYPES = ("timestamp with time zone", "timestamptz", "timestamp_tz", "timestamp_ltz")
+
+
+class Dialect:
+    """How one warehouse writes what Activate needs."""
+
+    dialect: ClassVar[str]
+
+    def sql(self, statement: exp.Expression, pretty: bool = False) -> str:
+        """Print a statement in this warehouse's dialect."""
+        return statement.sql(dialect=self.dialect, pretty=pretty)
+
+    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+        """An expression of type TEXT: a JSON object with these members."""
+        return exp.cast(_call("json_object", *_flat(pairs)), "TEXT")
+
+    def json_text(self, document: exp.Expression, key: str) -> exp.Expression:
+        """An expression of type TEXT: a top-level member of a JSON document (text or JSON), null if missing."""
+        path = exp.JSONPath(expressions=[exp.JSONPathRoot(), exp.JSONPathKey(this=key)])
+        return exp.JSONExtractScalar(this=document, expression=path)
+
+    def plus_seconds(self, instant: exp.Expression, seconds: exp.Expression) -> exp.Expression:
+        """An instant that many seconds later; `seconds` may be a column."""
+        return exp.TimestampAdd(this=instant, expression=seconds, unit=exp.var("SECOND"))
+
+    def instant(self, column: exp.Expression, type_name: str) -> exp.Expression:
+        """A user's time column as a TIMESTAMP in UTC: as it is, unless its type says otherwise."""
+        if type_name.startswith(_ZONED_TYPES):
+            return exp.AtTimeZone(this=column, zone=exp.Literal.string("UTC"))
+        if type_name.startswith("timestamp") and type_name not in ("timestamp", "timestamp without time zone"):
+            # DuckDB's TIMESTAMP_S, _MS and _NS: brought to the microseconds that state tables hold.
+            return exp.cast(column, "TIMESTAMP")
+        if type_name == "date":
+            return exp.cast(column, "TIMESTAMP")
+        return column
+
+    def text(self, column: exp.Expression, type_name: str) -> exp.Expression:
+        """A user's column as TEXT: as it is, unless its type says otherwise."""
+        return column if type_name.startswith(_TEXT_TYPES) else exp.cast(column, "TEXT")
+
+
+class DuckDBDialect(Dialect):
+    dialect = "duckdb"
+
+    def json_text(self, document: exp.Expression, key: str) -> exp.Expression:
+        path = exp.Literal.string('$."' + key.replace('"', '\\"') + '"')
+        return _call("json_extract_string", document, path)
+
+    def plus_seconds(self, instant: exp.Expression, seconds: exp.Expression) -> exp.Expression:
+        return exp.Add(this=instant, expression=_call("to_seconds", seconds))
+
+
+class PostgresDialect(Dialect):
+    dialect = "postgres"
+
+    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+        # A PostgreSQL function takes at most 100 arguments, so wide rows are built in parts and joined.
+        items = list(pairs.items())
+        parts = [
+            _call("jsonb_build_object", *_flat(dict(items[start : start + 40])))
+            for start in range(0, max(1, len(items)), 40)
+        ]
+        whole = parts[0]
+        for part in parts[1:]:
+            whole = exp.DPipe(this=whole, expression=part)
+        return exp.cast(exp.paren(whole), "TEXT")
+
+    def json_text(self, document: exp.Expression, key: str) -> exp.Expression:
+        return _call("json_extract_path_text", exp.cast(document, "JSON"), exp.Literal.string(key))
+
+    def plus_seconds(self, instant: exp.Expression, seconds: exp.Expression) -> exp.Expression:
+        second = exp.Interval(this=exp.Literal.string("1"), unit=exp.var("SECOND"))
+        return exp.Add(this=instant, expression=exp.Mul(this=exp.paren(seconds), expression=second))
+
+
+class RedshiftDialect(Dialect):
+    dialect = "redshift"
+
+    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+        return _call("JSON_SERIALIZE", _call("OBJECT", *_flat(pairs)))
+
+    def json_text(self, document: exp.Expression, key: str) -> exp.Expression:
+        return _call("JSON_EXTRACT_PATH_TEXT", document, exp.Literal.string(key), exp.true())
+
+    def plus_seconds(self, instant: exp.Expression, seconds: exp.Expression) -> exp.Expression:
+        return _call("DATEADD", exp.var("second"), seconds, instant)
+
+
+class SnowflakeDialect(Dialect):
+    dialect = "snowflake"
+
+    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+        return _call("TO_JSON", _call("OBJECT_CONSTRUCT_KEEP_NULL", *_flat(pairs)))
+
+
+class BigQueryDialect(Dialect):
+    dialect = "bigquery"
+
+    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+        return _call("TO_JSON_STRING", _call("JSON_OBJECT", *_flat(pairs)))
+
+
+class SparkDialect(Dialect):
+    dialect = "spark"
+
+    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+        return _call("TO_JSON", _call("NAMED_STRUCT", *_flat(pairs)))
+
+
+class DatabricksDialect(SparkDialect):
+    dialect = "databricks"
+
+
+class TrinoDialect(Dialect):
+    dialect = "trino"
+
+    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+        keys = exp.Array(expressions=[exp.Literal.string(key) for key in pairs])
+        values = exp.Array(expressions=[exp.cast(value, "JSON") for value in pairs.values()])
+        return _call("JSON_FORMAT", exp.cast(_call("MAP", keys, values), "JSON"))
+
+
+DIALECTS: dict[str, Dialect] = {
+    made.dialect: made
+    for made in (
+        DuckDBDialect(), PostgresDialect(), SnowflakeDialect(), BigQueryDialect(),
+        DatabricksDialect(), RedshiftDialect(), SparkDialect(), TrinoDialect(),
+    )
+}  # fmt: skip
+
+
+def _call(name: str, *arguments: exp.Expression) -> exp.Expression:
+    return exp.Anonymous(this=name, expressions=list(arguments))
+
+
+def _flat(pairs: Mapping[str, exp.Expression]) -> list[exp.Expression]:
+    flat: list[exp.Expression] = []
+    for key, value in pairs.items():
+        flat += [exp.Literal.string(key), value]
+    return flat
