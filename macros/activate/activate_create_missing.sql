@@ -11,10 +11,10 @@
       {%- do missing.append(table) -%}
     {%- endfor -%}
     {%- if missing -%}
+      {%- if not adapter.check_schema_exists(missing[0].database, missing[0].schema) -%}
+        {%- do adapter.create_schema(activate_relation(missing[0])) -%}
+      {%- endif -%}
       {%- call statement(auto_begin=true) -%}
-        {%- if not adapter.check_schema_exists(missing[0].database, missing[0].schema) -%}
-          create schema if not exists {{ activate_relation(missing[0]).without_identifier() }};
-        {%- endif -%}
         {%- for table in missing %}
           create table if not exists {{ activate_relation(table) }} (
           {%- for column in table.columns.values() %}
