@@ -1,0 +1,170 @@
+"""Answers "why did she (not) get it?" for one person: the stored rows, put in order and told as a story."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from activate.campaign import Campaign
+from activate.project import Project
+from activate.report.caps import History
+from activate.report.door import Door
+from activate.report.passage import Passage, entry_story
+from activate.report.person import Person
+from activate.report.phrases import ABSENCES
+from activate.report.state import Row, State
+from activate.report.story import Absence, CampaignStory, EntryStory, Refusal, Story
+from activate.report.text import when
+from activate.tables import AUDITS, CAMPAIGN_VERSIONS, DECISIONS, ENTRIES, MESSAGES
+from activate.warehouses.base import Warehouse
+
+
+@dataclass(frozen=True)
+class Stored:
+    """All state rows of one person, and per campaign where the ticks stand."""
+
+    entries: list[Row]
+    decisions: list[Row]
+    messages: list[Row]
+    deliveries: list[Row]
+    audits: list[Row]
+    definitions: dict[tuple[str, str], Campaign]
+    scanned: dict[str, Row]
+    last_tick: dt.datetime | None
+
+
+def explain(
+    warehouse: Warehouse, project: Project, user_id: str, *, now: dt.datetime, campaign: str | None = None
+) -> Story:
+    """Tell one person's story in every campaign, or in one.
+
+    Questions that no row answers are asked of the models as they are, as of the last tick (`now` before the first one).
+    A person nobody knows gives a Story with `is_known` false. Raises WarehouseError.
+    """
+    state = State(warehouse, project.policy.state.schema_)
+    stored = _stored(state, user_id)
+    person = Person(state, project, user_id)
+    as_of = stored.last_tick or now
+    history = History(
+        stored.messages,
+        stored.deliveries,
+        {row["message_id"]: row for row in stored.decisions if row["message_id"]},
+    )
+    teller = _Teller(person, stored, history, as_of, everything=campaign is not None)
+    names = [campaign] if campaign is not None else _names(project, stored)
+    stories = tuple(teller.campaign(name) for name in names)
+    known = person.profile.rows > 0 or bool(stored.entries or stored.decisions) or any(map(_has_rows, stories))
+    return Story(user_id, as_of, stored.last_tick, known, person.profile, stories)
+
+
+def _stored(state: State, user_id: str) -> Stored:
+    if not state.exists():
+        return Stored([], [], [], [], [], {}, {}, None)
+    entries = state.rows(ENTRIES, user_id=user_id)
+    last_tick = state.last_tick()
+    return Stored(
+        entries,
+        state.rows(DECISIONS, order=("decided_at", "entry_id", "step"), user_id=user_id),
+        state.rows(MESSAGES, user_id=user_id),
+        state.deliveries_of(user_id),
+        [row for entry in entries for row in state.rows(AUDITS, entry_id=entry["entry_id"])],
+        _definitions(state, {row["campaign"] for row in entries}),
+        state.scanned(),
+        last_tick["now"] if last_tick else None,
+    )
+
+
+def _definitions(state: State, campaigns: Iterable[str]) -> dict[tuple[str, str], Campaign]:
+    rows = [row for name in sorted(campaigns) for row in state.rows(CAMPAIGN_VERSIONS, campaign=name)]
+    return {
+        (row["campaign"], row["campaign_version"]): Campaign.model_validate(json.loads(row["definition"])) for row in rows
+    }
+
+
+def _names(project: Project, stored: Stored) -> list[str]:
+    rules = sorted((-found.priority, found.campaign) for found in project.campaigns)
+    names = [name for _, name in rules]
+    return list(dict.fromkeys([*names, *sorted(row["campaign"] for row in (*stored.entries, *stored.decisions))]))
+
+
+def _has_rows(story: CampaignStory) -> bool:
+    return story.absence is not None and bool(story.absence.occurrences)
+
+
+@dataclass(frozen=True)
+class _Teller:
+    person: Person
+    stored: Stored
+    history: History
+    as_of: dt.datetime
+    everything: bool
+
+    def campaign(self, name: str) -> CampaignStory:
+        current = next((found for found in self.person.project.campaigns if found.campaign == name), None)
+        entries = [row for row in self.stored.entries if row["campaign"] == name]
+        decisions = [row for row in self.stored.decisions if row["campaign"] == name]
+        told = self._entries(entries, decisions, current)
+        if current is None:
+            gone = None if told else _absence("campaign_gone" if decisions else "campaign_unknown")
+            return self._story(name, told, (), gone)
+        door = Door(self.person, current, self.stored.scanned.get(name), self.as_of, entries, decisions, self.history)
+        refusals = door.refusals()
+        asks = self.everything or not (told or refusals)
+        return self._story(name, told, refusals, door.absence() if asks else None)
+
+    def _entries(
+        self, entries: Sequence[Row], decisions: Sequence[Row], current: Campaign | None
+    ) -> tuple[EntryStory, ...]:
+        by_entry: dict[str, list[Row]] = defaultdict(list)
+        for row in decisions:
+            if row["step"] > 0:
+                by_entry[row["entry_id"]].append(row)
+        newest = sorted(entries, key=lambda row: (row["entered_at"], row["entry_id"]), reverse=True)
+        return tuple(entry_story(self._passage(row, by_entry[row["entry_id"]], current)) for row in newest)
+
+    def _passage(self, entry: Row, decisions: list[Row], current: Campaign | None) -> Passage:
+        followed = self.stored.definitions.get((entry["campaign"], entry["campaign_version"]), current)
+        if current is not None and current.on_edit == "adopt":
+            followed = current
+        return Passage(
+            self.person,
+            followed,
+            entry,
+            decisions,
+            [row for row in self.stored.messages if row["entry_id"] == entry["entry_id"]],
+            self.stored.deliveries,
+            [row for row in self.stored.audits if row["entry_id"] == entry["entry_id"]],
+            self.history,
+            self.as_of,
+        )
+
+    def _story(
+        self, name: str, entries: tuple[EntryStory, ...], refusals: tuple[Refusal, ...], absence: Absence | None
+    ) -> CampaignStory:
+        newest_entry = max((_last_word(entry) for entry in entries), default=None)
+        newest_refusal = max(((row.decided_at, row.text) for row in refusals), default=None)
+        if newest_entry and (newest_refusal is None or newest_entry[0] >= newest_refusal[0]):
+            state = "open" if any(entry.is_open for entry in entries) else "over"
+            return CampaignStory(name, state, newest_entry[1], entries, refusals, absence)
+        if newest_refusal:
+            state = "open" if any(entry.is_open for entry in entries) else "refused"
+            return CampaignStory(name, state, newest_refusal[1], entries, refusals, absence)
+        text = absence.text if absence else "nothing is recorded"
+        return CampaignStory(name, "never_entered", f"never entered: {text}", entries, refusals, absence)
+
+
+def _last_word(entry: EntryStory) -> tuple[dt.datetime, str]:
+    if not entry.steps:
+        return entry.seen_at, f"entered at {when(entry.entered_at)}"
+    step = entry.steps[-1]
+    at = step.answers[-1].decided_at if step.answers else entry.seen_at
+    place = f"step {step.step}: " if step.step > 1 else ""
+    return at, f"{place}{step.text}"
+
+
+def _absence(why: str) -> Absence:
+    return Absence(why, ABSENCES[why].meaning, ABSENCES[why].change)
+
