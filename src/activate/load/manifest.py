@@ -26,7 +26,7 @@ class Manifest:
 
     `models` are models, seeds and snapshots by name and sources as `source.table`. `declared` are the columns that
     dbt's YAML files declare, by model; only for a model in `enforced` are they all there are. `broken` tells what is
-    wrong with a model's contract; such a model has no `kind`. `patches` are the YAML files that describe a model.
+    wrong with a model's contract; such a model has no `kind`. `ephemeral` models have no table to read.
     """
 
     adapter: str
@@ -35,7 +35,7 @@ class Manifest:
     declared: dict[str, dict[str, str]] = field(default_factory=dict)
     enforced: set[str] = field(default_factory=set)
     broken: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    patches: dict[str, str] = field(default_factory=dict)
+    ephemeral: set[str] = field(default_factory=set)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -57,12 +57,13 @@ def read_manifest(path: Path) -> Manifest:
         manifest.declared[name] = {
             column["name"]: (column.get("data_type") or "").lower() for column in (node.get("columns") or {}).values()
         }
-        if ((node.get("config") or {}).get("contract") or {}).get("enforced"):
+        config = node.get("config") or {}
+        if (config.get("contract") or {}).get("enforced"):
             manifest.enforced.add(name)
+        if config.get("materialized") == "ephemeral":
+            manifest.ephemeral.add(name)
         if faults:
             manifest.broken[name] = faults
-        if node.get("patch_path"):
-            manifest.patches[name] = node["patch_path"].split("://", 1)[-1]
     return manifest
 
 
@@ -101,7 +102,8 @@ def _model(name: str, node: Mapping[str, Any], adapter: str) -> tuple[Model, tup
         name=name,
         relation=_relation(node, adapter),
         unique_id=node["unique_id"],
-        file=node.get("original_file_path") or "",
+        # The YAML file that describes the model, where there is one: that is where its contract stands.
+        file=(node.get("patch_path") or "").split("://", 1)[-1] or node.get("original_file_path") or "",
     )
     if contract is None or faults:
         return model, faults

@@ -1,0 +1,124 @@
+"""Checks of templates: each step has one for every channel and variant, it compiles, and its fields exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from activate.campaign import Campaign
+from activate.errors import Mistake, nearest
+from activate.load.checks.channels import provider_of
+from activate.load.checks.scene import Scene
+from activate.load.parse import Path_
+from activate.template import TemplateInfo, TemplateMistake, inspect_template, template_names
+
+FOLDER = "rules/templates"
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-/.]*")
+
+
+@dataclass(frozen=True)
+class _Use:
+    """One place where a template is needed: a campaign's step on a channel, by one arm of the experiment."""
+
+    campaign: Campaign
+    path: Path_
+    template: str
+    channel: str
+    variant: str | None
+
+
+def templates(scene: Scene) -> Iterator[Mistake]:
+    """A step's template is there for each of its channels and variants, compiles, and uses only fields that exist."""
+    folder = scene.project.templates
+    told: set[Mistake] = set()
+    inspect = lru_cache(maxsize=None)(lambda name: _inspect(folder, name))
+    for use in _uses(scene):
+        name = _find(folder, use)
+        if name is None:
+            found: Iterator[Mistake] = iter([_missing(scene, use, folder)])
+        else:
+            info = inspect(name)
+            found = iter([info]) if isinstance(info, Mistake) else _content(scene, use, info)
+        for mistake in found:
+            if mistake not in told:
+                told.add(mistake)
+                yield mistake
+
+
+def _uses(scene: Scene) -> Iterator[_Use]:
+    for campaign in scene.project.campaigns:
+        arms: list[str | None] = [variant.name for variant in campaign.variants] or [None]
+        for index, step in enumerate(campaign.steps):
+            for channel in dict.fromkeys(step.channels):
+                if channel in scene.project.policy.channels:
+                    for arm in dict.fromkeys(arms):
+                        yield _Use(campaign, ("steps", index, "template"), step.template, channel, arm)
+
+
+def _find(folder: Path, use: _Use) -> str | None:
+    if not _SAFE.fullmatch(use.template) or ".." in use.template:
+        return None
+    names = template_names(use.template, use.channel, use.variant)
+    return next((name for name in names if (folder / name).is_file()), None)
+
+
+def _missing(scene: Scene, use: _Use, folder: Path) -> Mistake:
+    if not _SAFE.fullmatch(use.template) or ".." in use.template:
+        message = f"{use.template!r} is not a template's name; allowed: letters, digits, `_`, `-`, and `/` for folders"
+        return scene.mistake(use.campaign, use.path, message)
+    general = template_names(use.template, use.channel)[0]
+    there = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.j2"))
+    names = " or ".join(f"{FOLDER}/{name}" for name in template_names(use.template, use.channel, use.variant))
+    message = f"no template for the channel {use.channel!r}: {names} does not exist{nearest(general, there)}"
+    return scene.mistake(use.campaign, use.path, message)
+
+
+def _inspect(folder: Path, name: str) -> TemplateInfo | Mistake:
+    try:
+        return inspect_template(folder / name, folder)
+    except TemplateMistake as error:
+        return Mistake(f"{FOLDER}/{error.file or name}", error.line, error.message)
+
+
+def _content(scene: Scene, use: _Use, info: TemplateInfo) -> Iterator[Mistake]:
+    """What a template needs that the campaign's people, or the channel's provider, do not have."""
+    yield from _fields(scene, use, info)
+    found = provider_of(scene.project.policy, use.channel)
+    if found is None:
+        return
+    provider, section = found
+    for block in provider.capabilities.needs:
+        if block not in info.blocks:
+            message = f"the channel {use.channel!r} goes out by {provider.type}, which needs the block {block!r}"
+            yield Mistake(f"{FOLDER}/{info.name}", 1, message)
+    if "unsubscribe_url" in info.names and not section.get("unsubscribe_url"):
+        name = scene.project.policy.channels[use.channel].provider
+        message = f"`unsubscribe_url` is used, but the provider {name!r} has no option `unsubscribe_url`"
+        yield Mistake(f"{FOLDER}/{info.name}", _line(scene, info.name, "unsubscribe_url"), message)
+
+
+def _fields(scene: Scene, use: _Use, info: TemplateInfo) -> Iterator[Mistake]:
+    for row, field in sorted(info.fields):
+        model = scene.project.policy.profiles.model if row == "profile" else use.campaign.enter.model
+        file, line = f"{FOLDER}/{info.name}", _line(scene, info.name, field, row)
+        if row == "context" and use.campaign.enter.on == "exit":
+            message = f"`context.{field}`: people who leave a segment ({use.campaign.campaign}) bring no row"
+            yield Mistake(file, line, message)
+            continue
+        known = scene.columns(model)
+        if known is None or field in known.types:
+            continue
+        verb = "has no" if known.certain else "does not declare a"
+        message = f"`{row}.{field}`: model {model!r} {verb} column {field!r}{nearest(field, known.types)}"
+        yield Mistake(file, line, message, "error" if known.certain else "warning")
+
+
+def _line(scene: Scene, name: str, word: str, row: str | None = None) -> int:
+    """The first line of a template that uses a name or a row's field; 0 where only a file it includes does."""
+    before = rf"\b{row}\s*(?:\.\s*|\[\s*['\"])" if row else r"\b"
+    pattern = re.compile(before + re.escape(word) + r"\b")
+    lines = (scene.project.templates / name).read_text("utf-8", "replace").splitlines()
+    return next((number for number, line in enumerate(lines, start=1) if pattern.search(line)), 0)
