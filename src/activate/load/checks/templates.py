@@ -94,10 +94,14 @@ def _content(scene: Scene, use: _Use, info: TemplateInfo) -> Iterator[Mistake]:
         if block not in info.blocks:
             message = f"the channel {use.channel!r} goes out by {provider.type}, which needs the block {block!r}"
             yield Mistake(f"{FOLDER}/{info.name}", 1, message)
-    if "unsubscribe_url" in info.names and not section.get("unsubscribe_url"):
+    line = _line(scene, info.name, "unsubscribe_url")
+    if line and not section.get("unsubscribe_url") and not _is_guarded(scene, info.name, "unsubscribe_url"):
         name = scene.project.policy.channels[use.channel].provider
-        message = f"`unsubscribe_url` is used, but the provider {name!r} has no option `unsubscribe_url`"
-        yield Mistake(f"{FOLDER}/{info.name}", _line(scene, info.name, "unsubscribe_url"), message)
+        message = (
+            f"`unsubscribe_url` is used, but the provider {name!r} has no option `unsubscribe_url`; "
+            "ask `{% if unsubscribe_url is defined %}` where it may be missing"
+        )
+        yield Mistake(f"{FOLDER}/{info.name}", line, message)
 
 
 def _fields(scene: Scene, use: _Use, info: TemplateInfo) -> Iterator[Mistake]:
@@ -120,5 +124,13 @@ def _line(scene: Scene, name: str, word: str, row: str | None = None) -> int:
     """The first line of a template that uses a name or a row's field; 0 where only a file it includes does."""
     before = rf"\b{row}\s*(?:\.\s*|\[\s*['\"])" if row else r"\b"
     pattern = re.compile(before + re.escape(word) + r"\b")
-    lines = (scene.project.templates / name).read_text("utf-8", "replace").splitlines()
+    lines = _text(scene, name).splitlines()
     return next((number for number, line in enumerate(lines, start=1) if pattern.search(line)), 0)
+
+
+def _is_guarded(scene: Scene, name: str, word: str) -> bool:
+    return re.search(rf"\b{word}\s+is\s+(not\s+)?(un)?defined\b", _text(scene, name)) is not None
+
+
+def _text(scene: Scene, name: str) -> str:
+    return (scene.project.templates / name).read_text("utf-8", "replace")
