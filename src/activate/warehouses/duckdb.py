@@ -112,12 +112,20 @@ class DuckDB(DuckDBDialect, Warehouse):
         self._run(self.sql(statement))
 
     def query(self, statement: exp.Expression) -> pa.Table:
-        self._run(self.sql(statement))
-        return self._connection.to_arrow_table()
+        with _errors():
+            # A relation streams its result; a DB-API result would be materialised first and copied after.
+            return self._connection.sql(self.sql(statement)).to_arrow_table()
 
     def stream(self, statement: exp.Expression, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
-        self._run(self.sql(statement))
-        yield from self._connection.to_arrow_reader(batch_rows)
+        with _errors():
+            reader = self._connection.sql(self.sql(statement)).to_arrow_reader(batch_rows)
+        while True:
+            try:
+                with _errors():
+                    batch = reader.read_next_batch()
+            except StopIteration:
+                return
+            yield batch
 
     def ingest(self, target: str | Relation, rows: pa.Table) -> None:
         table = exp.table_(target, quoted=True) if isinstance(target, str) else target.table()
@@ -141,10 +149,16 @@ class DuckDB(DuckDBDialect, Warehouse):
         return found
 
     def _run(self, sql: str, parameters: Sequence[object] | None = None) -> duckdb.DuckDBPyConnection:
-        try:
+        with _errors():
             return self._connection.execute(sql, parameters)
-        except (duckdb.Error, RuntimeError) as error:
-            raise WarehouseError(f"duckdb: {_first_line(error)}") from None
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException, RuntimeError, OSError) as error:
+        raise WarehouseError(f"duckdb: {_first_line(error)}") from None
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,210 @@
+"""Occurrences: rows of triggers and changes of segments that a campaign has not looked at yet."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from sqlglot import exp
+
+from activate.campaign import Campaign
+from activate.compile.sql import any_of, create, insert, literal, tree
+from activate.compile.world import World
+from activate.plan import Stage, Statement
+from activate.project import Model
+
+COLUMNS = (
+    "campaign", "user_id", "occurrence_id", "entered_at", "visible_at", "is_late", "match_key", "context",
+)  # fmt: skip
+
+_EMPTY = """
+SELECT CAST(NULL AS TEXT) AS campaign, CAST(NULL AS TEXT) AS user_id, CAST(NULL AS TEXT) AS occurrence_id,
+  CAST(NULL AS TIMESTAMP) AS entered_at, CAST(NULL AS TIMESTAMP) AS visible_at, CAST(NULL AS BOOLEAN) AS is_late,
+  CAST(NULL AS TEXT) AS match_key, CAST(NULL AS TEXT) AS context
+WHERE FALSE
+"""
+
+# Rows of one id and person are one occurrence; what has an entry or a refusal is not looked at again.
+_NEW = """
+SELECT r.campaign, r.user_id, r.occurrence_id, r.entered_at, r.is_late, r.match_key, r.context, r.entry_id
+FROM (
+  SELECT o.*, ROW_NUMBER() OVER (PARTITION BY o.entry_id ORDER BY o.entered_at, o.visible_at, o.context) AS place
+  FROM (SELECT a.*, MD5(a.campaign || '|' || a.user_id || '|' || a.occurrence_id) AS entry_id FROM tick_raw AS a) AS o
+) AS r
+LEFT JOIN (
+  SELECT e.entry_id FROM state.entries AS e WHERE e.recorded_at >= :seen_from
+  UNION
+  SELECT d.entry_id FROM state.decisions AS d WHERE d.decided_at >= :seen_from AND d.step = 0
+) AS s ON s.entry_id = r.entry_id
+WHERE r.place = 1 AND s.entry_id IS NULL
+"""
+
+
+def arrivals(world: World) -> Iterator[Stage]:
+    """Yield one statement per campaign that gathers its occurrences, and one that keeps those not seen before."""
+    yield Statement("arrivals.empty", "Room for the occurrences.", create("tick_raw", tree(_EMPTY)), "tick_raw")
+    for campaign in world.campaigns:
+        query = _trigger(world, campaign) if campaign.enter.trigger else _segment(world, campaign)
+        yield Statement(
+            f"arrivals.{campaign.campaign}",
+            f"Occurrences for {campaign.campaign}: {campaign.enter.model}.",
+            insert("tick_raw", COLUMNS, query),
+        )
+    yield from _unusable(world)
+    new = tree(_NEW, seen_from=literal(_seen_from(world)))
+    yield Statement("arrivals.new", "Occurrences not seen before.", create("tick_new", new), "tick_new")
+
+
+def _unusable(world: World) -> Iterator[Stage]:
+    """Count the rows that can be nobody's occurrence: without a person, an id or a time."""
+    used: dict[str, list[Campaign]] = {}
+    for campaign in world.campaigns:
+        used.setdefault(campaign.enter.model, []).append(campaign)
+    parts = [_unusable_in(world, world.model(name), campaigns) for name, campaigns in used.items()]
+    query: exp.Query = parts[0] if parts else tree("SELECT CAST(NULL AS TEXT) AS model, 0 AS unusable WHERE FALSE")
+    for part in parts[1:]:
+        query = exp.union(query, part, distinct=False)
+    yield Statement("arrivals.unusable", "Rows that no person can have.", create("tick_unusable", query), "tick_unusable")
+
+
+def _unusable_in(world: World, model: Model, campaigns: list[Campaign]) -> exp.Select:
+    names = [name for name in (model.key, model.id, model.time) if name]
+    missing = any_of(world.text(model, name).is_(exp.null()) for name in names)
+    query = exp.select(literal(model.name).as_("model"), "COUNT(*) AS unusable").from_(model.relation.table("t"))
+    query = query.where(missing)
+    if model.time is None:
+        return query
+    loaded = world.instant(model, model.loaded or model.time)
+    cursors = [world.bookmarks.campaigns.get(campaign.campaign) for campaign in campaigns]
+    since = min((mark.scanned_to for mark in cursors if mark), default=None)
+    if since is not None and all(cursors):
+        query = query.where(exp.GT(this=loaded.copy(), expression=literal(since)))
+    return query.where(exp.LTE(this=loaded.copy(), expression=literal(world.now)))
+
+
+def _seen_from(world: World) -> dt.datetime:
+    """Whatever is scanned again was first seen at or after this instant."""
+    marks = world.bookmarks.campaigns
+    cursors = [marks[c.campaign].scanned_to for c in world.campaigns if c.campaign in marks]
+    overlap = dt.timedelta(seconds=world.project.policy.scan.overlap)
+    return min(cursors, default=world.now) - overlap
+
+
+def _trigger(world: World, campaign: Campaign) -> exp.Select:
+    model = world.model(campaign.enter.model)
+    key, identity = world.text(model, model.key or ""), world.text(model, model.id or "")
+    time = world.instant(model, model.time or "")
+    loaded = world.instant(model, model.loaded) if model.loaded else time
+    match = world.property_text(model, campaign.match_property) if campaign.match_property else exp.null()
+    visible = exp.case().when(exp.GT(this=loaded.copy(), expression=time.copy()), loaded.copy()).else_(time.copy())
+    return (
+        exp.select(
+            literal(campaign.campaign), key, identity, time, visible, _late(world, campaign, time, loaded),
+            exp.cast(match, "TEXT"), world.row_json(model),
+        )
+        .from_(model.relation.table("t"))
+        .where(
+            *(column.copy().is_(exp.null()).not_() for column in (key, identity)),
+            *_life(world, campaign, time),
+            exp.LTE(this=time.copy(), expression=literal(world.now)),
+            exp.LTE(this=loaded.copy(), expression=literal(world.now)),
+            *_scanned(world, campaign, time, loaded),
+            *([world.where(model, campaign.enter.where)] if campaign.enter.where else []),
+        )
+    )  # fmt: skip
+
+
+def _life(world: World, campaign: Campaign, time: exp.Expression) -> Iterator[exp.Expression]:
+    first = campaign.enter.since or world.bookmark(campaign.campaign).launched_at
+    if campaign.active.from_ is not None:
+        first = max(first, campaign.active.from_)
+    yield exp.GTE(this=time.copy(), expression=literal(first))
+    if campaign.active.until is not None:
+        yield exp.LT(this=time.copy(), expression=literal(campaign.active.until))
+
+
+def _scanned(world: World, campaign: Campaign, time: exp.Expression, loaded: exp.Expression) -> Iterator[exp.Expression]:
+    mark = world.bookmarks.campaigns.get(campaign.campaign)
+    if mark is None:
+        return
+    bound = literal(mark.scanned_to - dt.timedelta(seconds=world.project.policy.scan.overlap))
+    # A row dated in the future becomes visible by its time, any other by its load.
+    if loaded == time:
+        yield exp.GT(this=time.copy(), expression=bound)
+    else:
+        yield exp.paren(
+            exp.or_(
+                exp.GT(this=loaded.copy(), expression=bound), exp.GT(this=time.copy(), expression=bound.copy())
+            )
+        )
+
+
+def _late(world: World, campaign: Campaign, time: exp.Expression, loaded: exp.Expression) -> exp.Expression:
+    lateness = campaign.enter.max_lateness
+    lateness = world.project.policy.scan.max_lateness if lateness is None else lateness
+    late: exp.Expression = exp.LT(
+        this=time.copy(), expression=literal(world.now - dt.timedelta(seconds=lateness))
+    )
+    if campaign.enter.since is not None:
+        launch = literal(world.bookmark(campaign.campaign).launched_at)
+        late = exp.and_(late, exp.GT(this=loaded.copy(), expression=launch))
+    return late
+
+
+_SEGMENT = """
+SELECT :campaign, m.user_id,
+  MD5(m.segment || '|' || m.user_id || '|' || m.change || '|' || :written), m.changed_at, m.changed_at, FALSE,
+  CAST(:match AS TEXT), :context
+FROM state.memberships AS m
+WHERE m.segment = :segment AND m.change = :change
+"""
+
+
+def _segment(world: World, campaign: Campaign) -> exp.Select:
+    model = world.model(campaign.enter.model)
+    entering = campaign.enter.on == "enter"
+    match = world.property_text(model, campaign.match_property) if campaign.match_property and entering else exp.null()
+    query = tree(
+        _SEGMENT,
+        campaign=literal(campaign.campaign),
+        segment=literal(model.name),
+        change=literal(campaign.enter.on),
+        written=_written(exp.column("changed_at", table="m")),
+        match=match,
+        context=world.row_json(model) if entering else literal("{}"),
+    )
+    assert isinstance(query, exp.Select)  # noqa: S101  # the text above is one SELECT
+    if entering:
+        key = world.text(model, model.key or "")
+        query = query.join(model.relation.table("t"), on=exp.EQ(this=key, expression=exp.column("user_id", table="m")))
+        if campaign.enter.where:
+            query = query.where(world.where(model, campaign.enter.where))
+    return query.where(*_changes(world, campaign, exp.column("changed_at", table="m")))
+
+
+def _changes(world: World, campaign: Campaign, changed: exp.Expression) -> Iterator[exp.Expression]:
+    launch = world.bookmark(campaign.campaign).launched_at
+    if campaign.enter.since is not None:
+        yield exp.GTE(this=changed.copy(), expression=literal(campaign.enter.since))
+    else:
+        # People found in the segment at the launch were there before it.
+        yield exp.GT(this=changed.copy(), expression=literal(launch))
+    if campaign.active.from_ is not None:
+        yield exp.GTE(this=changed.copy(), expression=literal(campaign.active.from_))
+    if campaign.active.until is not None:
+        yield exp.LT(this=changed.copy(), expression=literal(campaign.active.until))
+    mark = world.bookmarks.campaigns.get(campaign.campaign)
+    if mark is not None:
+        yield exp.GT(this=changed.copy(), expression=literal(mark.scanned_to))
+
+
+def _written(instant: exp.Expression) -> exp.Expression:
+    """An instant as YYYY-MM-DDTHH:MM:SS.ffffffZ, the same on every warehouse."""
+    # In two parts, since PostgreSQL reads the TH of DDTHH24 as an ordinal's ending.
+    day = exp.TimeToStr(this=instant.copy(), format=literal("%Y-%m-%d"))
+    time = exp.TimeToStr(this=instant.copy(), format=literal("%H:%M:%S.%f"))
+    parts = [day, literal("T"), time, literal("Z")]
+    whole: exp.Expression = parts[0]
+    for part in parts[1:]:
+        whole = exp.DPipe(this=whole, expression=part)
+    return whole

@@ -1,0 +1,47 @@
+"""Audits: what came to light only after a message was queued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from activate.compile import rulebook
+from activate.compile.exits import events, own_value
+from activate.compile.sql import create, insert, literal, tree
+from activate.compile.world import World
+from activate.plan import Fetch, Stage, Statement
+
+_LATE = """
+SELECT v.* FROM v WHERE v.loaded_at > :read_from AND v.loaded_at > v.happened_at
+"""
+
+_LATE_FROM = "SELECT COALESCE(MIN(v.happened_at), :now) AS late_from FROM tick_late AS v"
+
+_AUDITS = """
+SELECT DISTINCT c.entry_id, c.message_id, 'late_exception', v.event_id, :run_id, :now
+FROM tick_late AS v
+JOIN (
+  SELECT e.entry_id, e.campaign, e.campaign_version, e.user_id, e.entered_at, e.occurrence_id, e.match_key, e.context,
+    m.message_id, m.queued_at
+  FROM state.messages AS m JOIN state.entries AS e ON e.entry_id = m.entry_id
+  WHERE m.queued_at >= :late_from AND m.queued_at < :now
+) AS c ON c.user_id = v.user_id
+JOIN tick_exceptions AS x ON x.campaign = c.campaign AND x.campaign_version = c.campaign_version
+  AND x.exception_id = v.exception_id
+LEFT JOIN state.audits AS a ON a.entry_id = c.entry_id AND a.evidence = v.event_id AND a.message_id = c.message_id
+WHERE v.happened_at >= c.entered_at AND v.happened_at <= c.queued_at AND v.loaded_at > c.queued_at
+  AND v.event_id <> c.occurrence_id AND (NOT x.needs_match OR v.match_value = :own_value) AND a.entry_id IS NULL
+"""
+
+_COLUMNS = ("entry_id", "message_id", "kind", "evidence", "run_id", "recorded_at")
+
+
+def audits(world: World) -> Iterator[Stage]:
+    """Yield the statements that record exception events which were loaded after their message was queued."""
+    last = world.bookmarks.last_now
+    if last is None or not rulebook.distinct_exceptions(world):
+        return
+    late = tree(_LATE, read_from=literal(last)).with_("v", as_=events(world, tree("CAST('0001-01-01' AS TIMESTAMP)")))
+    yield Statement("audits.late", "Exception events loaded since the last tick.", create("tick_late", late), "tick_late")
+    yield Fetch("audits.from", "The earliest of them.", tree(_LATE_FROM), ("late_from",))
+    found = tree(_AUDITS, own_value=own_value(world, "c"))
+    yield Statement("audits.found", "Record those that came too late.", insert("state.audits", _COLUMNS, found))

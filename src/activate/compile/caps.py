@@ -1,0 +1,261 @@
+"""Frequency caps: exact and greedy by priority, in as many rounds as a person has candidates."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from sqlglot import exp
+
+from activate.compile import rulebook
+from activate.compile.gates import passed
+from activate.compile.sql import all_of, any_of, case, create, insert, literal, tree
+from activate.compile.world import World
+from activate.plan import Fetch, Rounds, Stage, Statement
+from activate.policy import FrequencyCap
+
+# Most people have one candidate; only the others need an order.
+_RANKED = """
+SELECT g.entry_id, g.user_id, ROW_NUMBER() OVER (
+    PARTITION BY g.user_id
+    ORDER BY CASE WHEN g.is_transactional THEN 0 ELSE 1 END, g.priority DESC, g.due_at, g.campaign_order, g.entry_id
+  ) AS place,
+  MD5(g.entry_id || '|' || CAST(g.step AS TEXT) || '|' || g.channel) AS message_id
+FROM tick_passed AS g
+JOIN (SELECT p.user_id FROM tick_passed AS p GROUP BY p.user_id HAVING COUNT(*) > 1) AS u ON u.user_id = g.user_id
+"""
+
+_MOST = "SELECT COALESCE(MAX(r.place), 1) AS last_round FROM tick_ranked AS r"
+
+_RELEASED = """
+SELECT v.message_id FROM state.deliveries AS v
+WHERE v.final AND v.status IN ('rejected', 'failed', 'aborted', 'expired')
+"""
+
+_EMPTY_CAPPED = """
+SELECT CAST(NULL AS TEXT) AS entry_id, CAST(NULL AS BIGINT) AS cap, CAST(NULL AS BIGINT) AS observed,
+  CAST(NULL AS TEXT) AS evidence
+WHERE FALSE
+"""
+
+_USED = """
+SELECT b.user_id FROM tick_ranked AS b
+JOIN (SELECT t.user_id FROM tick_ranked AS t WHERE t.place = :round) AS n ON n.user_id = b.user_id
+JOIN tick_passed AS g ON g.entry_id = b.entry_id
+LEFT JOIN tick_capped AS k ON k.entry_id = b.entry_id
+WHERE b.place < :round AND k.entry_id IS NULL AND g.counts AND g.control_group IS NULL
+GROUP BY b.user_id
+"""
+
+_CAPPED_COLUMNS = ("entry_id", "cap", "observed", "evidence")
+
+
+def caps(world: World) -> Iterator[Stage]:
+    """Yield the statements that find the candidates for whom a cap is full."""
+    if not world.caps:
+        return
+    yield Statement(
+        "caps.passed", "Candidates that come as far as the caps.", create("tick_passed", passed(world)), "tick_passed"
+    )
+    yield Statement(
+        "caps.ranked", "The order of people's several candidates.", create("tick_ranked", tree(_RANKED)), "tick_ranked"
+    )
+    yield Fetch("caps.rounds", "How many candidates one person has at most.", tree(_MOST), ("last_round",))
+    yield Statement("caps.history", "What each cap counts already.", create("tick_room", _history(world)), "tick_room")
+    yield Statement(
+        "caps.empty", "Room for the refused.", create("tick_capped", tree(_EMPTY_CAPPED)), "tick_capped"
+    )
+    yield Statement(
+        "caps.first", "Each person's first candidate against the past.",
+        insert("tick_capped", _CAPPED_COLUMNS, _first(world)),
+    )  # fmt: skip
+    body = Statement(
+        "caps.next", "Each person's next candidate against the past and the rounds before.",
+        insert("tick_capped", _CAPPED_COLUMNS, _next(world)),
+    )  # fmt: skip
+    yield Rounds("caps.later", "Later candidates, round by round.", 2, "last_round", (body,))
+    if any(version.definition.when_capped == "wait" for version in world.versions):
+        yield Statement(
+            "caps.retry", "When there will be room again.", create("tick_retry", _retry(world)), "tick_retry"
+        )
+
+
+def can_wait(world: World) -> bool:
+    """Whether some campaign waits for room under a full cap."""
+    return bool(world.caps) and any(version.definition.when_capped == "wait" for version in world.versions)
+
+
+def _applies(cap: FrequencyCap, place: int, alias: str = "g") -> exp.Expression:
+    """Whether a cap applies to a candidate."""
+    fits: exp.Expression = exp.column(f"cap_{place}", table=alias)
+    if cap.channel is not None:
+        fits = exp.and_(fits, exp.column("channel", table=alias).eq(literal(cap.channel)))
+    return fits
+
+
+def _counted(cap: FrequencyCap) -> list[exp.Expression]:
+    """What makes a stored message (alias `m`) count under a cap, apart from its time."""
+    found: list[exp.Expression] = []
+    if cap.channel is not None:
+        found.append(exp.column("channel", table="m").eq(literal(cap.channel)))
+    if cap.campaign is not None:
+        found.append(exp.column("campaign", table="m").eq(literal(cap.campaign)))
+    if cap.class_ is not None:
+        found.append(exp.column("class", table="m").eq(literal(cap.class_)))
+    if cap.tag is not None:
+        quoted = exp.StrPosition(this=exp.column("tags", table="m"), substr=literal(f'"{cap.tag}"'))
+        found.append(exp.GT(this=quoted, expression=literal(0)))
+    return found
+
+
+def _since(world: World, cap: FrequencyCap) -> exp.Expression:
+    """The time condition of a cap on a stored message (alias `m`, the person's zone as alias `z`)."""
+    queued = exp.column("queued_at", table="m")
+    seconds = cap.rolling_seconds
+    if seconds is not None:
+        return exp.GT(this=queued, expression=literal(world.now - dt.timedelta(seconds=seconds)))
+    return exp.GTE(this=queued, expression=exp.column(cap.per.removeprefix("calendar "), table="z"))
+
+
+def _messages(world: World) -> exp.Select:
+    """The messages that any cap can count (alias `m`), of candidates' people, with their zone's calendar (`z`)."""
+    query = (
+        exp.select()
+        .from_("state.messages AS m")
+        .join("people AS u", on="u.user_id = m.user_id")
+        .join(exp.Subquery(this=tree(_RELEASED), alias=exp.TableAlias(this=exp.to_identifier("r"))),
+              on="r.message_id = m.message_id", join_type="left")
+        .where(tree("m.queued_at > :since", since=literal(world.now - rulebook.longest_cap(world))))
+        .where("m.counts_toward_caps", "r.message_id IS NULL")
+    )  # fmt: skip
+    if any(cap.rolling_seconds is None for cap in world.caps):
+        zone = tree("z.zone = COALESCE(u.own_zone, :zone)", zone=literal(world.policy_zone))
+        query = query.join("tick_zones AS z", on=zone)
+    return query
+
+
+def _history(world: World) -> exp.Select:
+    people = tree(
+        "SELECT g.user_id, MAX(g.own_zone) AS own_zone FROM tick_passed AS g WHERE NOT g.is_transactional GROUP BY g.user_id"
+    )
+    query = _messages(world).with_("people", as_=people).select("m.user_id").group_by("m.user_id")
+    for place, cap in enumerate(world.caps):
+        counted = all_of([*_counted(cap), _since(world, cap)])
+        query = query.select(exp.Sum(this=case([(counted, literal(1))], literal(0))).as_(f"n_{place}"))
+    return query
+
+
+def _first(world: World) -> exp.Select:
+    full = [
+        (exp.and_(_applies(cap, place), tree(f"COALESCE(h.n_{place}, 0) >= :limit", limit=literal(cap.limit))), place)
+        for place, cap in enumerate(world.caps)
+    ]
+    # Without a cap of 0, only people with some history can be at a limit.
+    join = "left" if any(cap.limit == 0 for cap in world.caps) else "inner"
+    return (
+        exp.select("g.entry_id")
+        .select(case((condition, literal(place)) for condition, place in full))
+        .select(case((condition.copy(), tree(f"COALESCE(h.n_{place}, 0)")) for condition, place in full))
+        .select(exp.cast(exp.null(), "TEXT"))
+        .from_("tick_passed AS g")
+        .join("tick_room AS h", on="h.user_id = g.user_id", join_type=join)
+        .join("tick_ranked AS r", on="r.entry_id = g.entry_id", join_type="left")
+        .where("NOT g.is_transactional", "COALESCE(r.place, 1) = 1")
+        .where(any_of(condition.copy() for condition, _ in full))
+    )
+
+
+def _next(world: World) -> exp.Select:
+    full = []
+    used = tree(_USED)
+    assert isinstance(used, exp.Select)  # noqa: S101  # the text above is one SELECT
+    for place, cap in enumerate(world.caps):
+        takes = _applies(cap, place)
+        used = used.select(exp.Sum(this=case([(takes, literal(1))], literal(0))).as_(f"u_{place}"))
+        used = used.select(exp.Min(this=case([(takes.copy(), exp.column("message_id", table="b"))])).as_(f"e_{place}"))
+        count = f"COALESCE(h.n_{place}, 0) + COALESCE(u.u_{place}, 0)"
+        full.append((exp.and_(_applies(cap, place), tree(f"{count} >= :limit", limit=literal(cap.limit))), place, count))
+    return (
+        exp.select("g.entry_id")
+        .select(case((condition, literal(place)) for condition, place, _ in full))
+        .select(case((condition.copy(), tree(count)) for condition, _, count in full))
+        .select(case((condition.copy(), exp.column(f"e_{place}", table="u")) for condition, place, _ in full))
+        .from_("tick_ranked AS r")
+        .join("tick_passed AS g", on="g.entry_id = r.entry_id")
+        .join("tick_room AS h", on="h.user_id = r.user_id", join_type="left")
+        .join(exp.Subquery(this=used, alias=exp.TableAlias(this=exp.to_identifier("u"))),
+              on="u.user_id = r.user_id", join_type="left")
+        .where("r.place = :round", "NOT g.is_transactional")
+        .where(any_of(condition.copy() for condition, _, _ in full))
+    )  # fmt: skip
+
+
+def _retry(world: World) -> exp.Select:
+    """When the latest of the full caps has room again; no row's instant when one never has."""
+    # Each in a query of its own, since each has common table expressions of its own.
+    parts = [exp.select("*").from_(_room_at(world, place, cap).subquery("p")) for place, cap in enumerate(world.caps)]
+    query: exp.Query = parts[0]
+    for part in parts[1:]:
+        query = exp.union(query, part, distinct=False)
+    return (
+        exp.select("a.entry_id")
+        .select(tree("CASE WHEN MAX(CASE WHEN a.room_at IS NULL THEN 1 ELSE 0 END) = 0 THEN MAX(a.room_at) END AS retry_at"))
+        .from_(exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier("a"))))
+        .group_by("a.entry_id")
+    )
+
+
+_WAITING = """
+SELECT g.entry_id, g.user_id, g.own_zone, COALESCE(r.place, 1) AS place, :applies AS applies
+FROM tick_capped AS k
+JOIN tick_passed AS g ON g.entry_id = k.entry_id AND g.wait_if_capped
+LEFT JOIN tick_ranked AS r ON r.entry_id = g.entry_id
+"""
+
+# What the cap counts for a refused candidate: stored messages, and those admitted before it in this tick.
+_ADMITTED = """
+SELECT c.entry_id, CAST(:now AS TIMESTAMP) AS queued_at
+FROM candidates AS c
+JOIN tick_ranked AS b ON b.user_id = c.user_id AND b.place < c.place
+JOIN tick_passed AS g ON g.entry_id = b.entry_id
+LEFT JOIN tick_capped AS k ON k.entry_id = b.entry_id
+WHERE c.applies AND k.entry_id IS NULL AND g.counts AND g.control_group IS NULL AND :takes
+"""
+
+_NTH = """
+SELECT n.entry_id, :room_at AS room_at
+FROM (
+  SELECT q.entry_id, q.queued_at, ROW_NUMBER() OVER (PARTITION BY q.entry_id ORDER BY q.queued_at DESC) AS place
+  FROM counted AS q
+) AS n
+JOIN candidates AS c ON c.entry_id = n.entry_id
+WHERE n.place = :limit
+"""
+
+
+def _room_at(world: World, place: int, cap: FrequencyCap) -> exp.Select:
+    candidates = tree(_WAITING, applies=_applies(cap, place))
+    if cap.limit == 0:
+        never = tree("SELECT c.entry_id, CAST(NULL AS TIMESTAMP) AS room_at FROM candidates AS c WHERE c.applies")
+        return _with(never, candidates=candidates)
+    stored = _messages(world).select("c.entry_id", "m.queued_at").where(*_counted(cap), _since(world, cap))
+    stored = stored.join("candidates AS c", on="c.user_id = m.user_id AND c.applies")
+    people = tree("SELECT DISTINCT c.user_id, c.own_zone FROM candidates AS c")
+    admitted = tree(_ADMITTED, now=literal(world.now), takes=_applies(cap, place))
+    counted = exp.union(stored, admitted, distinct=False)
+    if cap.rolling_seconds is not None:
+        room = world.dialect.plus_seconds(exp.column("queued_at", table="n"), literal(cap.rolling_seconds))
+        nth = tree(_NTH, room_at=room, limit=literal(cap.limit))
+    else:
+        room = exp.column(f"next_{cap.per.removeprefix('calendar ')}", table="z")
+        nth = tree(_NTH, room_at=room, limit=literal(cap.limit))
+        zone = tree("z.zone = COALESCE(c.own_zone, :zone)", zone=literal(world.policy_zone))
+        nth = nth.join("tick_zones AS z", on=zone)  # type: ignore[attr-defined]  # the text above is one SELECT
+    return _with(nth, candidates=candidates, people=people, counted=counted)
+
+
+def _with(query: exp.Expression, **parts: exp.Expression) -> exp.Select:
+    assert isinstance(query, exp.Select)  # noqa: S101  # the texts above are one SELECT each
+    for name, part in parts.items():
+        query = query.with_(name, as_=part)
+    return query

@@ -1,0 +1,89 @@
+"""Exception events: what cancels an entry at or after its occurrence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlglot import exp
+
+from activate.campaign import ExceptionEvent
+from activate.compile import rulebook
+from activate.compile.sql import case, create, literal, tree
+from activate.compile.world import World
+from activate.plan import Stage, Statement
+
+# The earliest matching event decides; the trigger's own row does not cancel itself.
+_EXITS = """
+SELECT h.entry_id, h.event_id
+FROM (
+  SELECT c.entry_id, v.event_id, ROW_NUMBER() OVER (PARTITION BY c.entry_id ORDER BY v.happened_at, v.event_id) AS place
+  FROM tick_due AS c
+  JOIN tick_exceptions AS x ON x.campaign = c.campaign AND x.campaign_version = c.campaign_version
+  JOIN tick_events AS v ON v.exception_id = x.exception_id AND v.user_id = c.user_id
+  WHERE v.happened_at >= c.entered_at AND v.event_id <> c.occurrence_id
+    AND (NOT x.needs_match OR v.match_value = :own_value)
+) AS h WHERE h.place = 1
+"""
+
+
+def exits(world: World) -> Iterator[Stage]:
+    """Yield the statements that find, for each candidate, the exception event that ends it."""
+    found = rulebook.distinct_exceptions(world)
+    if not found:
+        return
+    query: exp.Query = events(world, exp.Placeholder(this="entered_from"))
+    yield Statement(
+        "exits.events", "Exception events that could matter.", create("tick_events", query), "tick_events"
+    )
+    exits_query = tree(_EXITS, own_value=own_value(world, "c"))
+    yield Statement("exits.exits", "Candidates with an exception event.", create("tick_exits", exits_query), "tick_exits")
+
+
+def events(world: World, since: exp.Expression) -> exp.Query:
+    """The events of every distinct exception that happened since an instant and are visible now."""
+    parts = [
+        _events(world, number, exception, since) for number, exception in enumerate(rulebook.distinct_exceptions(world))
+    ]
+    query: exp.Query = parts[0]
+    for part in parts[1:]:
+        query = exp.union(query, part, distinct=False)
+    return query
+
+
+def _events(world: World, number: int, exception: ExceptionEvent, since: exp.Expression) -> exp.Select:
+    policy = world.project.policy.events
+    model = world.model(policy.model)
+    time = world.instant(model, policy.time)
+    loaded = world.instant(model, policy.loaded or policy.time)
+    match = world.property_text(model, exception.match) if exception.match else exp.null()
+    return (
+        exp.select(
+            literal(number).as_("exception_id"),
+            world.text(model, policy.key).as_("user_id"),
+            world.text(model, policy.id).as_("event_id"),
+            time.copy().as_("happened_at"),
+            loaded.copy().as_("loaded_at"),
+            exp.cast(match, "TEXT").as_("match_value"),
+        )
+        .from_(model.relation.table("t"))
+        .where(
+            world.text(model, policy.name).eq(literal(exception.event)),
+            exp.GTE(this=time.copy(), expression=since.copy()),
+            exp.LTE(this=time.copy(), expression=literal(world.now)),
+            exp.LTE(this=loaded.copy(), expression=literal(world.now)),
+            *([world.where(model, exception.where)] if exception.where else []),
+        )
+    )
+
+
+def own_value(world: World, alias: str) -> exp.Expression:
+    """The entry's value of the exception's match property."""
+    own = exp.column("match_key", table=alias)
+    context = exp.column("context", table=alias)
+    return case(
+        (
+            (exp.column("secondary", table="x").eq(literal(name)), world.dialect.json_text(context.copy(), name))
+            for name in rulebook.secondary_matches(world)
+        ),
+        own,
+    )

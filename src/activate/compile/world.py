@@ -1,0 +1,212 @@
+"""What compiling works on: the rules, one instant, where the state stands, and the models in canonical columns."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from sqlglot import exp
+
+from activate.bookmarks import Bookmark, Bookmarks
+from activate.campaign import Campaign
+from activate.expression import parse_where
+from activate.policy import Channel, FrequencyCap, TimeWindow
+from activate.project import Model, Project
+from activate.words import Wait
+from activate.compile.sql import any_of, case, literal
+from activate.warehouses.dialect import Dialect
+
+
+@dataclass(frozen=True)
+class Version:
+    """A definition that some entries follow. `stored` is the version recorded in the entries; `removed`: no file."""
+
+    stored: str
+    definition: Campaign
+    removed: bool = False
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything a compile step may look at. Nothing here touches a database or a clock."""
+
+    project: Project
+    dialect: Dialect
+    now: dt.datetime
+    bookmarks: Bookmarks
+
+    @property
+    def effective(self) -> dt.datetime:
+        """`now` less the settling time: steps fall due by this instant."""
+        return self.now - dt.timedelta(seconds=self.project.policy.scan.settle)
+
+    @property
+    def campaigns(self) -> tuple[Campaign, ...]:
+        """The campaigns with a file, by name."""
+        return tuple(sorted(self.project.campaigns, key=lambda campaign: campaign.campaign))
+
+    @property
+    def caps(self) -> tuple[FrequencyCap, ...]:
+        """The frequency caps in file order."""
+        return self.project.policy.frequency_caps
+
+    @property
+    def channels(self) -> dict[str, Channel]:
+        """The channels by name, in file order."""
+        return dict(self.project.policy.channels)
+
+    @cached_property
+    def versions(self) -> tuple[Version, ...]:
+        """Every version that an open entry may follow, current ones included."""
+        current = {campaign.campaign: campaign for campaign in self.campaigns}
+        found = {campaign.version + campaign.campaign: Version(campaign.version, campaign) for campaign in self.campaigns}
+        for stored in self.bookmarks.versions:
+            name = stored.definition.campaign
+            if stored.version + name in found:
+                continue
+            here = current.get(name)
+            if here is None:
+                made = Version(stored.version, stored.definition, removed=True)
+            else:
+                made = Version(stored.version, here if here.on_edit == "adopt" else stored.definition)
+            found[stored.version + name] = made
+        return tuple(sorted(found.values(), key=lambda version: (version.definition.campaign, version.stored)))
+
+    def bookmark(self, campaign: str) -> Bookmark:
+        """The campaign's bookmark; one that starts now for a campaign that was never seen."""
+        return self.bookmarks.campaigns.get(campaign) or Bookmark(self.now, self.now, self.now)
+
+    @property
+    def live_from(self) -> dt.datetime:
+        """The smallest `recorded_at` of any entry that may be open."""
+        return self.bookmarks.live_from or self.now
+
+    def window(self, campaign: Campaign) -> TimeWindow | None:
+        """The time window that applies to a campaign, if any."""
+        return campaign.window(self.project.policy.time_window)
+
+    def fallback_zone(self, campaign: Campaign) -> str:
+        """The zone of people whose own is unknown, for this campaign's waits and window."""
+        window = campaign.time_window if isinstance(campaign.time_window, TimeWindow) else None
+        return _or_utc(window or self.project.policy.time_window)
+
+    @property
+    def policy_zone(self) -> str:
+        """The zone of people whose own is unknown, for calendar caps."""
+        return _or_utc(self.project.policy.time_window)
+
+    @cached_property
+    def windows(self) -> dict[str, TimeWindow]:
+        """The distinct windows in use, by a short id."""
+        distinct = {window: None for version in self.versions if (window := self.window(version.definition))}
+        return {f"w{number}": window for number, window in enumerate(distinct)}
+
+    def window_id(self, campaign: Campaign) -> str | None:
+        """The id of the campaign's window."""
+        window = self.window(campaign)
+        return next((key for key, value in self.windows.items() if value == window), None)
+
+    @cached_property
+    def local_waits(self) -> dict[str, Wait]:
+        """The distinct waits that end at a local time, by their phrase."""
+        waits = [step.wait for version in self.versions for step in version.definition.steps]
+        return {str(wait): wait for wait in waits if wait.is_local}
+
+    @cached_property
+    def zones(self) -> tuple[str, ...]:
+        """Every zone that some question is asked about."""
+        extra = {self.policy_zone, *(self.fallback_zone(version.definition) for version in self.versions)}
+        extra |= {window.zone for window in self.windows.values() if window.zone != "recipient"}
+        return tuple(sorted(extra | set(self.bookmarks.zones)))
+
+    # -- models in canonical columns --------------------------------------------------------------------------------
+
+    def model(self, name: str) -> Model:
+        """A model by name."""
+        return self.project.models[name]
+
+    def text(self, model: Model, column: str, alias: str = "t") -> exp.Expression:
+        """A model's column as TEXT."""
+        return self.dialect.text(_column(model, column, alias), _type(model, column, "text"))
+
+    def instant(self, model: Model, column: str, alias: str = "t") -> exp.Expression:
+        """A model's time column as a UTC TIMESTAMP."""
+        return self.dialect.instant(_column(model, column, alias), _type(model, column, "timestamp"))
+
+    def where(self, model: Model, text: str) -> exp.Expression:
+        """A user's `where:` as a tree over alias `t`."""
+        found = parse_where(text, columns=model.columns or None, dialect=self.dialect.dialect)
+        for column in found.find_all(exp.Column):
+            column.set("table", exp.to_identifier("t"))
+        return exp.paren(found)
+
+    def property_text(self, model: Model, name: str) -> exp.Expression:
+        """A property as TEXT: a column of the model, or a member of the events model's JSON column."""
+        events = self.project.policy.events
+        if model.name == events.model and events.properties and _find(model, name) is None:
+            return self.dialect.json_text(_column(model, events.properties, "t"), name)
+        return self.text(model, name)
+
+    @cached_property
+    def models(self) -> Mapping[str, exp.Query]:
+        """`model.profiles` in canonical columns: user_id, time_zone, has_<n> and ok_<n> per channel."""
+        profiles = self.project.policy.profiles
+        model = self.model(profiles.model)
+        zone = self.text(model, profiles.time_zone) if profiles.time_zone else exp.cast(exp.null(), "TEXT")
+        query = exp.select(self.text(model, profiles.key).as_("user_id"), zone.as_("time_zone"))
+        for number, channel in enumerate(self.channels.values()):
+            address = self.text(model, channel.address)
+            has = exp.and_(address.is_(exp.null()).not_(), exp.NEQ(this=address.copy(), expression=literal("")))
+            query = query.select(has.as_(f"has_{number}"), exp.and_(has.copy(), self._consent(model, channel)).as_(f"ok_{number}"))
+        return {"profiles": query.from_(model.relation.table("t"))}
+
+    def _consent(self, model: Model, channel: Channel) -> exp.Expression:
+        if channel.consent is None:
+            return exp.true()
+        column = _column(model, channel.consent, "t")
+        if _type(model, channel.consent, "text").startswith("bool"):
+            return exp.func("COALESCE", column, exp.false())
+        allowed = exp.In(this=self.text(model, channel.consent), expressions=[literal(v) for v in channel.consent_values])
+        return exp.func("COALESCE", allowed, exp.false())
+
+    def row_json(self, model: Model) -> exp.Expression:
+        """The whole row of a model (alias `t`) as JSON text; NaN and infinities, which JSON lacks, become null."""
+        pairs = {name: _finite(_column(model, name, "t"), kind) for name, kind in model.columns.items()}
+        return self.dialect.json_object(pairs)
+
+    def provider(self, channel: exp.Expression) -> exp.Expression:
+        """The provider of a channel given as an expression."""
+        return case((channel.copy().eq(literal(name)), literal(made.provider)) for name, made in self.channels.items())
+
+
+def _or_utc(window: TimeWindow | None) -> str:
+    return "UTC" if window is None or window.unknown_zone == "suppress" else window.unknown_zone
+
+
+def _find(model: Model, name: str) -> str | None:
+    """The column's real spelling, found as the warehouse would find it."""
+    if name in model.columns:
+        return name
+    return next((column for column in model.columns if column.lower() == name.lower()), None)
+
+
+def _column(model: Model, name: str, alias: str) -> exp.Expression:
+    return exp.column(exp.to_identifier(_find(model, name) or name, quoted=True), table=alias)
+
+
+def _type(model: Model, name: str, default: str) -> str:
+    found = _find(model, name)
+    return model.columns[found].lower() if found else default
+
+
+def _finite(column: exp.Expression, kind: str) -> exp.Expression:
+    if not kind.startswith(("float", "double", "real")):
+        return column
+    odd = ("nan", "inf", "-inf", "infinity", "-infinity")
+    written = exp.func("LOWER", exp.cast(column.copy(), "TEXT"))
+    return case([(written.isin(*odd), exp.null())], column)
+
+
+__all__ = ["Version", "World", "any_of"]

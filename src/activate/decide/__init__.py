@@ -1,0 +1,1 @@
+"""Runs a plan in the warehouse, in one transaction."""

@@ -1,0 +1,160 @@
+"""Executes a plan: the only part of deciding that touches the world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from sqlglot import exp
+
+from activate.decision import Count
+from activate.errors import WarehouseError
+from activate.plan import Fetch, Load, Plan, Rounds, Stage, Statement
+from activate.warehouses.base import Warehouse, literal
+
+OnProgress = Callable[[int, int, str], None]
+
+
+def execute(warehouse: Warehouse, plan: Plan, on_progress: OnProgress | None = None) -> None:
+    """Run every stage in order, inside the caller's transaction.
+
+    Raises WarehouseError naming the stage that failed; the caller's transaction then rolls back as a whole.
+    """
+    parameters: dict[str, exp.Expression] = {}
+    total = len(plan.stages)
+    for done, stage in enumerate(plan.stages):
+        if on_progress is not None:
+            on_progress(done, total, stage.name)
+        try:
+            _run(warehouse, stage, parameters)
+        except WarehouseError as error:
+            raise WarehouseError(f"{stage.name} ({stage.doc}) failed, nothing was recorded: {error}") from None
+    if on_progress is not None:
+        on_progress(total, total, "done")
+
+
+def clean_up(warehouse: Warehouse, plan: Plan) -> None:
+    """Drop the plan's temporary tables."""
+    for name in plan.temporary_tables:
+        warehouse.execute(exp.Drop(tables=[exp.to_table(name)], kind="TABLE"))
+
+
+def _run(warehouse: Warehouse, stage: Stage, parameters: dict[str, exp.Expression]) -> None:
+    if isinstance(stage, Load):
+        warehouse.execute(_empty(stage))
+        warehouse.ingest(stage.table, stage.rows)
+        warehouse.analyze(stage.table)
+    elif isinstance(stage, Statement):
+        warehouse.execute(_bind(stage.sql, parameters))
+        if stage.creates:
+            warehouse.analyze(stage.creates)
+    elif isinstance(stage, Fetch):
+        row = warehouse.query(_bind(stage.sql, parameters)).to_pylist()[0]
+        parameters |= {name: literal(row[name]) for name in stage.binds}
+    else:
+        _rounds(warehouse, stage, parameters)
+
+
+def _rounds(warehouse: Warehouse, stage: Rounds, parameters: dict[str, exp.Expression]) -> None:
+    last = parameters[stage.last]
+    for number in range(stage.first, int(last.name) + 1):
+        bound = parameters | {"round": literal(number)}
+        for statement in stage.body:
+            warehouse.execute(_bind(statement.sql, bound))
+
+
+def _bind(sql: exp.Expression, parameters: dict[str, exp.Expression]) -> exp.Expression:
+    if not any(node.name in parameters for node in sql.find_all(exp.Placeholder)):
+        return sql
+    bound = sql.copy()
+    for node in list(bound.find_all(exp.Placeholder)):
+        if node.name in parameters:
+            node.replace(parameters[node.name].copy())
+    return bound
+
+
+_KINDS = {"string": "TEXT", "int64": "BIGINT", "bool": "BOOLEAN", "timestamp[us]": "TIMESTAMP"}
+
+
+def _empty(stage: Load) -> exp.Create:
+    columns = [
+        exp.ColumnDef(this=exp.to_identifier(field.name), kind=exp.DataType.build(_KINDS[str(field.type)]))
+        for field in stage.rows.schema
+    ]
+    return exp.Create(
+        this=exp.Schema(this=exp.to_table(stage.table), expressions=columns),
+        kind="TABLE",
+        properties=exp.Properties(expressions=[exp.TemporaryProperty()]),
+    )
+
+
+def counts(warehouse: Warehouse, schema: str, run_id: str) -> tuple[Count, ...]:
+    """What the run decided, by campaign, outcome, gate, reason and channel."""
+    keys = ("campaign", "outcome", "gate", "reason", "channel")
+    query = (
+        exp.select(*keys, "COUNT(*) AS people")
+        .from_(exp.table_("decisions", db=schema, quoted=True))
+        .where(exp.column("run_id").eq(literal(run_id)))
+        .group_by(*keys)
+        .order_by(*keys)
+    )
+    return tuple(Count(**row) for row in warehouse.query(query).to_pylist())
+
+
+def entered(warehouse: Warehouse, schema: str, run_id: str) -> dict[str, int]:
+    """How many entries the run made, by campaign."""
+    query = (
+        exp.select("campaign", "COUNT(*) AS people")
+        .from_(exp.table_("entries", db=schema, quoted=True))
+        .where(exp.column("run_id").eq(literal(run_id)))
+        .group_by("campaign")
+        .order_by("campaign")
+    )
+    return {row["campaign"]: row["people"] for row in warehouse.query(query).to_pylist()}
+
+
+def others(warehouse: Warehouse, schema: str, run_id: str) -> int:
+    """How many segment changes and audits the run recorded."""
+    found = 0
+    for table in ("memberships", "audits"):
+        query = exp.select("COUNT(*)").from_(exp.table_(table, db=schema, quoted=True))
+        found += _number(warehouse.scalar(query.where(exp.column("run_id").eq(literal(run_id)))))
+    return found
+
+
+def unusable(warehouse: Warehouse) -> dict[str, int]:
+    """How many rows of each model nobody can have: without a person, an id or a time; and people with several profiles."""
+    query = exp.select("model", "unusable").from_("tick_unusable").where("unusable > 0").order_by("model")
+    found = {row["model"]: int(row["unusable"]) for row in warehouse.query(query).to_pylist()}
+    duplicates = _number(warehouse.scalar(exp.select("COUNT(*)").from_("tick_duplicates")))
+    return found | ({"duplicate profiles": duplicates} if duplicates else {})
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def samples(warehouse: Warehouse, schema: str, run_id: str, most: int) -> dict[tuple[str, str, str], tuple[str, ...]]:
+    """Up to `most` person keys for each campaign, outcome and reason of the run."""
+    keys = ("campaign", "outcome", "reason")
+    place = exp.Window(
+        this=exp.RowNumber(),
+        partition_by=[exp.column(key) for key in keys],
+        order=exp.Order(expressions=[exp.Ordered(this=exp.column("user_id"), nulls_first=False)]),
+    )
+    ranked = (
+        exp.select(*keys, "user_id", place.as_("place"))
+        .from_(exp.table_("decisions", db=schema, quoted=True))
+        .where(exp.column("run_id").eq(literal(run_id)))
+    )
+    query = (
+        exp.select(*keys, "user_id").from_(ranked.subquery("s")).where(f"s.place <= {int(most)}").order_by(*keys, "user_id")
+    )
+    return dict(_grouped(warehouse.query(query).to_pylist()))
+
+
+def _grouped(rows: list[dict[str, str]]) -> Iterator[tuple[tuple[str, str, str], tuple[str, ...]]]:
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows:
+        found.setdefault((row["campaign"], row["outcome"], row["reason"]), []).append(row["user_id"])
+    for key, people in found.items():
+        yield key, tuple(people)

@@ -1,0 +1,89 @@
+"""The closed vocabulary of outcomes, gates and reasons, and what a tick reports."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Literal
+
+Outcome = Literal["send", "defer", "suppress", "withhold"]
+GATES = (
+    "entry", "re_entry", "active", "exception", "audience", "consent", "window", "expiry", "caps", "control", "send",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One word of the vocabulary: its gate, what it may lead to, and its meaning in a sentence."""
+
+    gate: str
+    outcomes: tuple[Outcome, ...]
+    meaning: str
+    ends_entry: bool = False
+
+
+REASONS: dict[str, Reason] = {
+    "trigger_too_late": Reason("entry", ("suppress",), "the occurrence is older than max_lateness", True),
+    "already_waiting": Reason("re_entry", ("suppress",), "an earlier occurrence still waits for its first step", True),
+    "not_re_eligible": Reason("re_entry", ("suppress",), "re_enter does not allow it yet", True),
+    "restarted": Reason("re_entry", ("suppress",), "a later trigger took its place", True),
+    "campaign_ended": Reason("active", ("suppress",), "the campaign is over", True),
+    "campaign_removed": Reason("active", ("suppress",), "the campaign's file is gone", True),
+    "exception_event": Reason("exception", ("suppress",), "an exception event happened", True),
+    "not_in_audience": Reason("audience", ("suppress",), "not in the campaign's audience", True),
+    "left_segment": Reason("audience", ("suppress",), "the entry segment no longer holds", True),
+    "no_profile": Reason("consent", ("suppress",), "the profiles model has no row for the person"),
+    "duplicate_profile": Reason("consent", ("suppress",), "the profiles model has several rows for the person"),
+    "unreachable": Reason("consent", ("suppress",), "no channel of the step has an address"),
+    "no_consent": Reason("consent", ("suppress",), "no channel that has an address has consent"),
+    "zone_missing": Reason("window", ("suppress",), "the person has no time zone"),
+    "zone_invalid": Reason("window", ("suppress",), "the person's time zone is not an IANA name"),
+    "window_closed": Reason("window", ("defer", "suppress"), "the local time window is closed"),
+    "superseded": Reason("window", ("suppress",), "another message held back by the window took its place"),
+    "expired": Reason("expiry", ("suppress",), "the step's expiry has passed"),
+    "expired_in_quiet_hours": Reason("expiry", ("suppress",), "the window opens only after the step's expiry"),
+    "frequency_cap": Reason("caps", ("defer", "suppress"), "a frequency cap is full"),
+    "control_group": Reason("control", ("withhold",), "held back in the campaign's control group"),
+    "global_control_group": Reason("control", ("withhold",), "held back in the global control group"),
+    "ready": Reason("send", ("send",), "a message was queued"),
+}
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many people of one campaign had one outcome in a tick. `channel` is None where none was chosen."""
+
+    campaign: str
+    outcome: str
+    gate: str
+    reason: str
+    channel: str | None
+    people: int
+
+
+@dataclass(frozen=True)
+class Tick:
+    """What one tick decided. `samples` maps (campaign, outcome, reason) to a few person keys.
+
+    `changed` tells whether anything was (or, in a plan, would be) written; `invalid` counts unusable rows by model.
+    """
+
+    run_id: str
+    now: dt.datetime
+    counts: tuple[Count, ...]
+    entered: dict[str, int] = field(default_factory=dict)
+    samples: dict[tuple[str, str, str], tuple[str, ...]] = field(default_factory=dict)
+    invalid: dict[str, int] = field(default_factory=dict)
+    statements: tuple[tuple[str, str], ...] = ()
+    changed: bool = False
+    committed: bool = False
+    seconds: float = 0.0
+
+    @property
+    def candidates(self) -> int:
+        """How many decisions the tick made."""
+        return sum(count.people for count in self.counts)
+
+    def total(self, outcome: str) -> int:
+        """How many decisions had this outcome."""
+        return sum(count.people for count in self.counts if count.outcome == outcome)

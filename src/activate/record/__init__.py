@@ -1,0 +1,1 @@
+"""Activate's own tables: made, read and written here."""

@@ -1,0 +1,166 @@
+"""Reads where the state stands before a tick, and writes what only the end of a tick knows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+
+import pyarrow as pa
+import sqlglot
+from sqlglot import exp
+
+from activate.bookmarks import Bookmark, Bookmarks, StoredVersion
+from activate.campaign import Campaign
+from activate.project import Project, Relation
+from activate.warehouses.base import Warehouse, literal
+
+
+def bookmarks(warehouse: Warehouse, project: Project, zones: Sequence[str]) -> Bookmarks:
+    """Read the campaigns' positions, the versions that open entries follow, and the last tick's instant.
+
+    `zones` are the valid zone names in use.
+    """
+    schema = project.policy.state.schema_
+    scans = _rows(
+        warehouse,
+        "SELECT s.campaign, MIN(s.scanned_to) AS launched_at, MAX(s.scanned_to) AS scanned_to FROM s GROUP BY s.campaign",
+        s=Relation(schema, "scans"),
+    )
+    live = {
+        (row["campaign"], row["scanned_to"]): row["live_from"]
+        for row in _rows(
+            warehouse,
+            "SELECT s.campaign, s.scanned_to, MIN(s.live_from) AS live_from FROM s "
+            "JOIN (SELECT l.campaign, MAX(l.scanned_to) AS scanned_to FROM s AS l GROUP BY l.campaign) AS l "
+            "ON l.campaign = s.campaign AND l.scanned_to = s.scanned_to GROUP BY s.campaign, s.scanned_to",
+            s=Relation(schema, "scans"),
+        )
+    }
+    marks = {
+        row["campaign"]: Bookmark(row["launched_at"], row["scanned_to"], live[row["campaign"], row["scanned_to"]])
+        for row in scans
+    }
+    last_now = max((mark.scanned_to for mark in marks.values()), default=None)
+    found = Bookmarks(campaigns=marks, zones=tuple(zones), last_now=last_now)
+    live_from = found.live_from
+    if live_from is None:
+        return found
+    versions, oldest = _open_versions(warehouse, schema, live_from)
+    return Bookmarks(marks, versions, tuple(zones), last_now, oldest)
+
+
+def _open_versions(
+    warehouse: Warehouse, schema: str, live_from: dt.datetime
+) -> tuple[tuple[StoredVersion, ...], dt.datetime | None]:
+    rows = _rows(
+        warehouse,
+        "SELECT e.campaign, e.campaign_version, MIN(e.entered_at) AS oldest FROM e "
+        "WHERE e.recorded_at >= :live_from GROUP BY e.campaign, e.campaign_version",
+        live_from=literal(live_from),
+        e=Relation(schema, "entries"),
+    )
+    followed = {(row["campaign"], row["campaign_version"]) for row in rows}
+    stored = _rows(
+        warehouse,
+        "SELECT DISTINCT v.campaign, v.campaign_version, v.definition FROM v",
+        v=Relation(schema, "campaign_versions"),
+    )
+    versions = tuple(
+        StoredVersion(row["campaign_version"], Campaign.model_validate_json(row["definition"]))
+        for row in stored
+        if (row["campaign"], row["campaign_version"]) in followed
+    )
+    return versions, min((row["oldest"] for row in rows), default=None)
+
+
+def zones_in_use(warehouse: Warehouse, project: Project) -> list[str | None]:
+    """The distinct texts in the profiles' time zone column."""
+    profiles = project.policy.profiles
+    if profiles.time_zone is None:
+        return []
+    model = project.models[profiles.model]
+    column = exp.column(exp.to_identifier(profiles.time_zone, quoted=True))
+    query = exp.select(exp.cast(column, "TEXT").as_("zone")).distinct().from_(model.relation.table())
+    found: list[str | None] = warehouse.query(query).column(0).to_pylist()
+    return found
+
+
+def record_versions(warehouse: Warehouse, project: Project, run_id: str, now: dt.datetime) -> bool:
+    """Store the definitions of campaign versions not seen before; return whether there were any."""
+    relation = Relation(project.policy.state.schema_, "campaign_versions")
+    known = {
+        (row["campaign"], row["campaign_version"])
+        for row in _rows(warehouse, "SELECT DISTINCT v.campaign, v.campaign_version FROM v", v=relation)
+    }
+    rows = [
+        {
+            "campaign": campaign.campaign,
+            "campaign_version": campaign.version,
+            "definition": campaign.canonical(),
+            "run_id": run_id,
+            "recorded_at": now,
+        }
+        for campaign in project.campaigns
+        if (campaign.campaign, campaign.version) not in known
+    ]
+    if rows:
+        types = [("campaign", pa.string()), ("campaign_version", pa.string()), ("definition", pa.string())]
+        schema = pa.schema([*types, ("run_id", pa.string()), ("recorded_at", pa.timestamp("us"))])
+        warehouse.ingest(relation, pa.Table.from_pylist(rows, schema=schema))
+    return bool(rows)
+
+
+def record_run(
+    warehouse: Warehouse,
+    project: Project,
+    *,
+    run_id: str,
+    now: dt.datetime,
+    started_at: dt.datetime,
+    finished_at: dt.datetime,
+    status: str,
+    counts: dict[str, object],
+) -> None:
+    """Append the run's row."""
+    row = {
+        "run_id": run_id,
+        "now": now,
+        "started_at": started_at,
+        "finished_at": finished_at,
+        "status": status,
+        "rules_version": project.version,
+        "counts": json.dumps(counts, sort_keys=True),
+    }
+    time = pa.timestamp("us")
+    schema = pa.schema(
+        [
+            ("run_id", pa.string()), ("now", time), ("started_at", time), ("finished_at", time),
+            ("status", pa.string()), ("rules_version", pa.string()), ("counts", pa.string()),
+        ]
+    )  # fmt: skip
+    warehouse.ingest(Relation(project.policy.state.schema_, "runs"), pa.Table.from_pylist([row], schema=schema))
+
+
+def runs_at(warehouse: Warehouse, project: Project, now: dt.datetime) -> dict[str, str]:
+    """The ticks that already decided this `now`: their rules version by run id."""
+    rows = _rows(
+        warehouse,
+        "SELECT r.run_id, r.rules_version FROM r WHERE r.now = :now AND r.status = 'decided'",
+        now=literal(now),
+        r=Relation(project.policy.state.schema_, "runs"),
+    )
+    return {str(row["run_id"]): str(row["rules_version"]) for row in rows}
+
+
+def _rows(warehouse: Warehouse, text: str, **parts: exp.Expression | Relation) -> list[dict[str, object]]:
+    """Run a constant query over single-letter tables and `:name` constants; return rows as dicts."""
+    query = sqlglot.parse_one(text, read="duckdb")
+    for node in list(query.find_all(exp.Table, exp.Placeholder)):
+        part = parts.get(node.name)
+        if isinstance(part, Relation):
+            node.replace(part.table(node.alias or node.name))
+        elif part is not None:
+            node.replace(part.copy())
+    rows: list[dict[str, object]] = warehouse.query(query).to_pylist()
+    return rows

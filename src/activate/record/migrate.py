@@ -1,0 +1,52 @@
+"""Makes the state tables, and brings older ones up to date."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlglot import exp
+
+from activate.errors import SettingsError
+from activate.project import Relation
+from activate.tables import META, TABLES, Column, Table
+from activate.warehouses.base import Warehouse, literal
+
+VERSION = 1
+
+
+def migrate(warehouse: Warehouse, schema: str, now: dt.datetime) -> bool:
+    """Create what is missing, in one transaction of the caller; return whether anything was done.
+
+    Raises SettingsError when the tables were made by a newer Activate.
+    """
+    meta = Relation(schema, META.name)
+    if warehouse.columns([meta]):
+        found = warehouse.scalar(exp.select(exp.func("MAX", exp.column("version"))).from_(meta.table()))
+        if found == VERSION:
+            return False
+        raise SettingsError(
+            f"the state tables in schema {schema!r} have version {found}; this Activate knows version {VERSION}: "
+            "install the Activate that made them"
+        )
+    schema_name = exp.to_identifier(schema, quoted=True)
+    warehouse.execute(exp.Create(this=exp.Table(db=schema_name), kind="SCHEMA", exists=True))
+    for table in TABLES:
+        warehouse.execute(ddl(table, schema))
+        warehouse.create_indexes(table, schema)
+    row = exp.values([(VERSION, literal(now))])
+    warehouse.execute(exp.insert(row, meta.table(), columns=["version", "applied_at"]))
+    return True
+
+
+def ddl(table: Table, schema: str) -> exp.Create:
+    """CREATE TABLE IF NOT EXISTS of one state table."""
+    target = exp.table_(table.name, db=schema, quoted=True)
+    columns = [_column(column) for column in table.columns]
+    return exp.Create(this=exp.Schema(this=target, expressions=columns), kind="TABLE", exists=True)
+
+
+def _column(column: Column) -> exp.ColumnDef:
+    constraints = [] if column.nullable else [exp.ColumnConstraint(kind=exp.NotNullColumnConstraint())]
+    return exp.ColumnDef(
+        this=exp.to_identifier(column.name, quoted=True), kind=exp.DataType.build(column.type), constraints=constraints
+    )

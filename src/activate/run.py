@@ -1,0 +1,134 @@
+"""The story: load → compile → decide → deliver → record → report. This module alone joins the verbs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable
+
+from activate.bookmarks import Bookmarks
+from activate.compile.clock import zones
+from activate.compile.pipeline import compile_tick
+from activate.compile.world import World
+from activate.decide import execute
+from activate.decision import Tick
+from activate.errors import TimeOrderError
+from activate.plan import Plan
+from activate.project import Project
+from activate.record import ledger
+from activate.record.migrate import migrate
+from activate.warehouses.base import Warehouse
+
+Clock = Callable[[], dt.datetime]
+
+
+def wall_clock() -> dt.datetime:
+    """The machine's time, naive UTC: for what is recorded about a run, never for what it decides."""
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
+
+
+class _RolledBack(Exception):
+    """Leaves a transaction whose work is not to be kept."""
+
+
+def decide(
+    warehouse: Warehouse,
+    project: Project,
+    now: dt.datetime,
+    *,
+    commit: bool = True,
+    wait_seconds: float = 30.0,
+    samples: int = 0,
+    on_progress: execute.OnProgress | None = None,
+    clock: Clock = wall_clock,
+) -> Tick:
+    """Decide one tick: everything in one transaction, under the project's lease.
+
+    `now` is naive UTC. With `commit=False` the same work is done and rolled back: the result is a plan. `samples` is
+    the number of person keys to return per outcome. The same `now` again, with nothing new to see, changes nothing.
+
+    Raises LeaseHeldError if another tick holds the lease for `wait_seconds`, TimeOrderError if `now` lies before the
+    last tick, WarehouseError (nothing recorded) if a statement fails.
+    """
+    started, began = clock(), time.perf_counter()
+    tick: Tick | None = None
+    with warehouse.lock(f"tick.{project.policy.state.schema_}", wait_seconds):
+        try:
+            with warehouse.transaction():
+                tick = _decide(warehouse, project, now, commit, samples, on_progress, started, clock)
+                if not (commit and tick.changed):
+                    raise _RolledBack
+        except _RolledBack:
+            pass
+    if tick is None:
+        raise AssertionError("a transaction that ends without an error has decided")
+    return Tick(**{**vars(tick), "seconds": time.perf_counter() - began})
+
+
+def _decide(
+    warehouse: Warehouse,
+    project: Project,
+    now: dt.datetime,
+    commit: bool,
+    samples: int,
+    on_progress: execute.OnProgress | None,
+    started: dt.datetime,
+    clock: Clock,
+) -> Tick:
+    migrate(warehouse, project.policy.state.schema_, now)
+    marks = ledger.bookmarks(warehouse, project, zones(ledger.zones_in_use(warehouse, project)))
+    _check_order(marks, now)
+    earlier = ledger.runs_at(warehouse, project, now)
+    run_id = name_run(now, len(earlier))
+    new_version = ledger.record_versions(warehouse, project, run_id, now)
+    plan = compile_tick(World(project, warehouse, now, marks), run_id)
+    execute.execute(warehouse, plan, on_progress)
+    tick = _result(warehouse, project, plan, run_id, now, samples)
+    changed = tick.changed or new_version or project.version not in earlier.values()
+    if commit and changed:
+        ledger.record_run(
+            warehouse, project, run_id=run_id, now=now, started_at=started, finished_at=clock(), status="decided",
+            counts=_summary(tick),
+        )  # fmt: skip
+    execute.clean_up(warehouse, plan)
+    return Tick(**{**vars(tick), "changed": changed, "committed": commit and changed})
+
+
+def name_run(now: dt.datetime, number: int) -> str:
+    """A run's id: its instant, and a number when it is not the first run of that instant."""
+    text = now.strftime("%Y%m%dT%H%M%S") + (f".{now.microsecond:06d}" if now.microsecond else "") + "Z"
+    return text if number == 0 else f"{text}-{number + 1}"
+
+
+def _check_order(marks: Bookmarks, now: dt.datetime) -> None:
+    if marks.last_now is not None and now < marks.last_now:
+        raise TimeOrderError(
+            f"now = {now:%Y-%m-%d %H:%M:%S} lies before the last tick ({marks.last_now:%Y-%m-%d %H:%M:%S}), and what that "
+            "tick decided cannot be taken back; to replay the past, use a target (or a state schema) of its own"
+        )
+
+
+def _result(warehouse: Warehouse, project: Project, plan: Plan, run_id: str, now: dt.datetime, samples: int) -> Tick:
+    schema = project.policy.state.schema_
+    counts = execute.counts(warehouse, schema, run_id)
+    entered = execute.entered(warehouse, schema, run_id)
+    return Tick(
+        run_id=run_id,
+        now=now,
+        counts=counts,
+        entered=entered,
+        samples=execute.samples(warehouse, schema, run_id, samples) if samples else {},
+        invalid=execute.unusable(warehouse),
+        statements=tuple((name, warehouse.sql(sql, pretty=True)) for name, _, sql in plan.statements()) if samples else (),
+        changed=bool(counts or entered or execute.others(warehouse, schema, run_id)),
+    )
+
+
+def _summary(tick: Tick) -> dict[str, object]:
+    return {
+        "entered": tick.entered,
+        "invalid": tick.invalid,
+        "decisions": [
+            [count.campaign, count.outcome, count.gate, count.reason, count.channel, count.people] for count in tick.counts
+        ],
+    }
