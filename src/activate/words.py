@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _DURATION = re.compile(r"^\s*(\d+)\s*(second|minute|hour|day|week)s?\s*$")
@@ -146,12 +146,18 @@ def _phrase(parse: Any, write: Any, example: str, description: str) -> Any:
     return (BeforeValidator(parse), PlainSerializer(write), WithJsonSchema(schema))
 
 
-def _seconds(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else parse_duration(value)
+def _made_in_python(value: Any, kind: type, info: ValidationInfo) -> bool:
+    """Whether the value is already what a phrase stands for. In a file (context `written`) it has to be the phrase."""
+    written = bool(info.context and info.context.get("written"))
+    return not written and isinstance(value, kind) and not isinstance(value, bool)
 
 
-def _share(value: Any) -> float:
-    return value if isinstance(value, float) else parse_share(value)
+def _seconds(value: Any, info: ValidationInfo) -> int:
+    return value if _made_in_python(value, int, info) else parse_duration(value)
+
+
+def _share(value: Any, info: ValidationInfo) -> float:
+    return value if _made_in_python(value, float, info) else parse_share(value)
 
 
 def _clock(value: Any) -> dt.time:

@@ -37,7 +37,7 @@ _SENTENCES: Mapping[str, str] = {
 def validate(model: type[M], document: Document) -> tuple[M | None, list[Mistake]]:
     """Make a model of a document, or list all that keeps it from being one."""
     try:
-        return model.model_validate(document.data), []
+        return model.model_validate(document.data, context={"written": True}), []
     except ValidationError as error:
         return None, explain(model, error, document)
 
