@@ -63,23 +63,27 @@ def _unusable(world: World) -> Iterator[Stage]:
     parts = [_unusable_in(world, world.model(name), campaigns) for name, campaigns in used.items()]
     query: exp.Query = parts[0] if parts else tree("SELECT CAST(NULL AS TEXT) AS model, 0 AS unusable WHERE FALSE")
     for part in parts[1:]:
-        query = exp.union(query, part, distinct=False)
-    yield Statement("arrivals.unusable", "Rows that no person can have.", create("tick_unusable", query), "tick_unusable")
+        query = exp.union(query, part, distinct=False, copy=False)
+    yield Statement(
+        "arrivals.unusable", "Rows that no person can have.", create("tick_unusable", query), "tick_unusable"
+    )
 
 
 def _unusable_in(world: World, model: Model, campaigns: list[Campaign]) -> exp.Select:
     names = [name for name in (model.key, model.id, model.time) if name]
     missing = any_of(world.text(model, name).is_(exp.null()) for name in names)
-    query = exp.select(literal(model.name).as_("model"), "COUNT(*) AS unusable").from_(model.relation.table("t"))
-    query = query.where(missing)
+    query = exp.select(literal(model.name).as_("model"), "COUNT(*) AS unusable", copy=False).from_(
+        model.relation.table("t"), copy=False
+    )
+    query = query.where(missing, copy=False)
     if model.time is None:
         return query
     loaded = world.instant(model, model.loaded or model.time)
     cursors = [world.bookmarks.campaigns.get(campaign.campaign) for campaign in campaigns]
     since = min((mark.scanned_to for mark in cursors if mark), default=None)
     if since is not None and all(cursors):
-        query = query.where(exp.GT(this=loaded.copy(), expression=literal(since)))
-    return query.where(exp.LTE(this=loaded.copy(), expression=literal(world.now)))
+        query = query.where(exp.GT(this=loaded.copy(), expression=literal(since)), copy=False)
+    return query.where(exp.LTE(this=loaded.copy(), expression=literal(world.now)), copy=False)
 
 
 def _seen_from(world: World) -> dt.datetime:
@@ -100,16 +104,16 @@ def _trigger(world: World, campaign: Campaign) -> exp.Select:
     return (
         exp.select(
             literal(campaign.campaign), key, identity, time, visible, _late(world, campaign, time, loaded),
-            exp.cast(match, "TEXT"), world.row_json(model),
+            exp.cast(match, "TEXT"), world.row_json(model), copy=False
         )
-        .from_(model.relation.table("t"))
+        .from_(model.relation.table("t"), copy=False)
         .where(
             *(column.copy().is_(exp.null()).not_() for column in (key, identity)),
             *_life(world, campaign, time),
             exp.LTE(this=time.copy(), expression=literal(world.now)),
             exp.LTE(this=loaded.copy(), expression=literal(world.now)),
             *_scanned(world, campaign, time, loaded),
-            *([world.where(model, campaign.enter.where)] if campaign.enter.where else []),
+            *([world.where(model, campaign.enter.where)] if campaign.enter.where else []), copy=False
         )
     )  # fmt: skip
 
@@ -123,7 +127,9 @@ def _life(world: World, campaign: Campaign, time: exp.Expression) -> Iterator[ex
         yield exp.LT(this=time.copy(), expression=literal(campaign.active.until))
 
 
-def _scanned(world: World, campaign: Campaign, time: exp.Expression, loaded: exp.Expression) -> Iterator[exp.Expression]:
+def _scanned(
+    world: World, campaign: Campaign, time: exp.Expression, loaded: exp.Expression
+) -> Iterator[exp.Expression]:
     mark = world.bookmarks.campaigns.get(campaign.campaign)
     if mark is None:
         return
@@ -133,18 +139,14 @@ def _scanned(world: World, campaign: Campaign, time: exp.Expression, loaded: exp
         yield exp.GT(this=time.copy(), expression=bound)
     else:
         yield exp.paren(
-            exp.or_(
-                exp.GT(this=loaded.copy(), expression=bound), exp.GT(this=time.copy(), expression=bound.copy())
-            )
+            exp.or_(exp.GT(this=loaded.copy(), expression=bound), exp.GT(this=time.copy(), expression=bound.copy()))
         )
 
 
 def _late(world: World, campaign: Campaign, time: exp.Expression, loaded: exp.Expression) -> exp.Expression:
     lateness = campaign.enter.max_lateness
     lateness = world.project.policy.scan.max_lateness if lateness is None else lateness
-    late: exp.Expression = exp.LT(
-        this=time.copy(), expression=literal(world.now - dt.timedelta(seconds=lateness))
-    )
+    late: exp.Expression = exp.LT(this=time.copy(), expression=literal(world.now - dt.timedelta(seconds=lateness)))
     if campaign.enter.since is not None:
         launch = literal(world.bookmark(campaign.campaign).launched_at)
         late = exp.and_(late, exp.GT(this=loaded.copy(), expression=launch))
@@ -176,10 +178,12 @@ def _segment(world: World, campaign: Campaign) -> exp.Select:
     assert isinstance(query, exp.Select)  # noqa: S101  # the text above is one SELECT
     if entering:
         key = world.text(model, model.key or "")
-        query = query.join(model.relation.table("t"), on=exp.EQ(this=key, expression=exp.column("user_id", table="m")))
+        query = query.join(
+            model.relation.table("t"), on=exp.EQ(this=key, expression=exp.column("user_id", table="m")), copy=False
+        )
         if campaign.enter.where:
-            query = query.where(world.where(model, campaign.enter.where))
-    return query.where(*_changes(world, campaign, exp.column("changed_at", table="m")))
+            query = query.where(world.where(model, campaign.enter.where), copy=False)
+    return query.where(*_changes(world, campaign, exp.column("changed_at", table="m")), copy=False)
 
 
 def _changes(world: World, campaign: Campaign, changed: exp.Expression) -> Iterator[exp.Expression]:

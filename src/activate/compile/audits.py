@@ -40,8 +40,12 @@ def audits(world: World) -> Iterator[Stage]:
     last = world.bookmarks.last_now
     if last is None or not rulebook.distinct_exceptions(world):
         return
-    late = tree(_LATE, read_from=literal(last)).with_("v", as_=events(world, tree("CAST('0001-01-01' AS TIMESTAMP)")))
-    yield Statement("audits.late", "Exception events loaded since the last tick.", create("tick_late", late), "tick_late")
+    late = tree(_LATE, read_from=literal(last)).with_(
+        "v", as_=events(world, tree("CAST('0001-01-01' AS TIMESTAMP)")), copy=False
+    )
+    yield Statement(
+        "audits.late", "Exception events loaded since the last tick.", create("tick_late", late), "tick_late"
+    )
     yield Fetch("audits.from", "The earliest of them.", tree(_LATE_FROM), ("late_from",))
     found = tree(_AUDITS, own_value=own_value(world, "c"))
     yield Statement("audits.found", "Record those that came too late.", insert("state.audits", _COLUMNS, found))

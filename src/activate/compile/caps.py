@@ -62,9 +62,7 @@ def caps(world: World) -> Iterator[Stage]:
     )
     yield Fetch("caps.rounds", "How many candidates one person has at most.", tree(_MOST), ("last_round",))
     yield Statement("caps.history", "What each cap counts already.", create("tick_room", _history(world)), "tick_room")
-    yield Statement(
-        "caps.empty", "Room for the refused.", create("tick_capped", tree(_EMPTY_CAPPED)), "tick_capped"
-    )
+    yield Statement("caps.empty", "Room for the refused.", create("tick_capped", tree(_EMPTY_CAPPED)), "tick_capped")
     yield Statement(
         "caps.first", "Each person's first candidate against the past.",
         insert("tick_capped", _CAPPED_COLUMNS, _first(world)),
@@ -120,17 +118,17 @@ def _since(world: World, cap: FrequencyCap) -> exp.Expression:
 def _messages(world: World) -> exp.Select:
     """The messages that any cap can count (alias `m`), of candidates' people, with their zone's calendar (`z`)."""
     query = (
-        exp.select()
-        .from_("state.messages AS m")
-        .join("people AS u", on="u.user_id = m.user_id")
+        exp.select(copy=False)
+        .from_("state.messages AS m", copy=False)
+        .join("people AS u", on="u.user_id = m.user_id", copy=False)
         .join(exp.Subquery(this=tree(_RELEASED), alias=exp.TableAlias(this=exp.to_identifier("r"))),
-              on="r.message_id = m.message_id", join_type="left")
-        .where(tree("m.queued_at > :since", since=literal(world.now - rulebook.longest_cap(world))))
-        .where("m.counts_toward_caps", "r.message_id IS NULL")
+              on="r.message_id = m.message_id", join_type="left", copy=False)
+        .where(tree("m.queued_at > :since", since=literal(world.now - rulebook.longest_cap(world))), copy=False)
+        .where("m.counts_toward_caps", "r.message_id IS NULL", copy=False)
     )  # fmt: skip
     if any(cap.rolling_seconds is None for cap in world.caps):
         zone = tree("z.zone = COALESCE(u.own_zone, :zone)", zone=literal(world.policy_zone))
-        query = query.join("tick_zones AS z", on=zone)
+        query = query.join("tick_zones AS z", on=zone, copy=False)
     return query
 
 
@@ -138,10 +136,15 @@ def _history(world: World) -> exp.Select:
     people = tree(
         "SELECT g.user_id, MAX(g.own_zone) AS own_zone FROM tick_passed AS g WHERE NOT g.is_transactional GROUP BY g.user_id"
     )
-    query = _messages(world).with_("people", as_=people).select("m.user_id").group_by("m.user_id")
+    query = (
+        _messages(world)
+        .with_("people", as_=people, copy=False)
+        .select("m.user_id", copy=False)
+        .group_by("m.user_id", copy=False)
+    )
     for place, cap in enumerate(world.caps):
         counted = all_of([*_counted(cap), _since(world, cap)])
-        query = query.select(exp.Sum(this=case([(counted, literal(1))], literal(0))).as_(f"n_{place}"))
+        query = query.select(exp.Sum(this=case([(counted, literal(1))], literal(0))).as_(f"n_{place}"), copy=False)
     return query
 
 
@@ -153,15 +156,15 @@ def _first(world: World) -> exp.Select:
     # Without a cap of 0, only people with some history can be at a limit.
     join = "left" if any(cap.limit == 0 for cap in world.caps) else "inner"
     return (
-        exp.select("g.entry_id")
-        .select(case((condition, literal(place)) for condition, place in full))
-        .select(case((condition.copy(), tree(f"COALESCE(h.n_{place}, 0)")) for condition, place in full))
-        .select(exp.cast(exp.null(), "TEXT"))
-        .from_("tick_passed AS g")
-        .join("tick_room AS h", on="h.user_id = g.user_id", join_type=join)
-        .join("tick_ranked AS r", on="r.entry_id = g.entry_id", join_type="left")
-        .where("NOT g.is_transactional", "COALESCE(r.place, 1) = 1")
-        .where(any_of(condition.copy() for condition, _ in full))
+        exp.select("g.entry_id", copy=False)
+        .select(case((condition, literal(place)) for condition, place in full), copy=False)
+        .select(case((condition.copy(), tree(f"COALESCE(h.n_{place}, 0)")) for condition, place in full), copy=False)
+        .select(exp.cast(exp.null(), "TEXT"), copy=False)
+        .from_("tick_passed AS g", copy=False)
+        .join("tick_room AS h", on="h.user_id = g.user_id", join_type=join, copy=False)
+        .join("tick_ranked AS r", on="r.entry_id = g.entry_id", join_type="left", copy=False)
+        .where("NOT g.is_transactional", "COALESCE(r.place, 1) = 1", copy=False)
+        .where(any_of(condition.copy() for condition, _ in full), copy=False)
     )
 
 
@@ -171,37 +174,49 @@ def _next(world: World) -> exp.Select:
     assert isinstance(used, exp.Select)  # noqa: S101  # the text above is one SELECT
     for place, cap in enumerate(world.caps):
         takes = _applies(cap, place)
-        used = used.select(exp.Sum(this=case([(takes, literal(1))], literal(0))).as_(f"u_{place}"))
-        used = used.select(exp.Min(this=case([(takes.copy(), exp.column("message_id", table="b"))])).as_(f"e_{place}"))
+        used = used.select(exp.Sum(this=case([(takes, literal(1))], literal(0))).as_(f"u_{place}"), copy=False)
+        used = used.select(
+            exp.Min(this=case([(takes.copy(), exp.column("message_id", table="b"))])).as_(f"e_{place}"), copy=False
+        )
         count = f"COALESCE(h.n_{place}, 0) + COALESCE(u.u_{place}, 0)"
-        full.append((exp.and_(_applies(cap, place), tree(f"{count} >= :limit", limit=literal(cap.limit))), place, count))
+        full.append(
+            (exp.and_(_applies(cap, place), tree(f"{count} >= :limit", limit=literal(cap.limit))), place, count)
+        )
     return (
-        exp.select("g.entry_id")
-        .select(case((condition, literal(place)) for condition, place, _ in full))
-        .select(case((condition.copy(), tree(count)) for condition, _, count in full))
-        .select(case((condition.copy(), exp.column(f"e_{place}", table="u")) for condition, place, _ in full))
-        .from_("tick_ranked AS r")
-        .join("tick_passed AS g", on="g.entry_id = r.entry_id")
-        .join("tick_room AS h", on="h.user_id = r.user_id", join_type="left")
+        exp.select("g.entry_id", copy=False)
+        .select(case((condition, literal(place)) for condition, place, _ in full), copy=False)
+        .select(case((condition.copy(), tree(count)) for condition, _, count in full), copy=False)
+        .select(case((condition.copy(), exp.column(f"e_{place}", table="u")) for condition, place, _ in full), copy=False)
+        .from_("tick_ranked AS r", copy=False)
+        .join("tick_passed AS g", on="g.entry_id = r.entry_id", copy=False)
+        .join("tick_room AS h", on="h.user_id = r.user_id", join_type="left", copy=False)
         .join(exp.Subquery(this=used, alias=exp.TableAlias(this=exp.to_identifier("u"))),
-              on="u.user_id = r.user_id", join_type="left")
-        .where("r.place = :round", "NOT g.is_transactional")
-        .where(any_of(condition.copy() for condition, _, _ in full))
+              on="u.user_id = r.user_id", join_type="left", copy=False)
+        .where("r.place = :round", "NOT g.is_transactional", copy=False)
+        .where(any_of(condition.copy() for condition, _, _ in full), copy=False)
     )  # fmt: skip
 
 
 def _retry(world: World) -> exp.Select:
     """When the latest of the full caps has room again; no row's instant when one never has."""
     # Each in a query of its own, since each has common table expressions of its own.
-    parts = [exp.select("*").from_(_room_at(world, place, cap).subquery("p")) for place, cap in enumerate(world.caps)]
+    parts = [
+        exp.select("*", copy=False).from_(_room_at(world, place, cap).subquery("p"), copy=False)
+        for place, cap in enumerate(world.caps)
+    ]
     query: exp.Query = parts[0]
     for part in parts[1:]:
-        query = exp.union(query, part, distinct=False)
+        query = exp.union(query, part, distinct=False, copy=False)
     return (
-        exp.select("a.entry_id")
-        .select(tree("CASE WHEN MAX(CASE WHEN a.room_at IS NULL THEN 1 ELSE 0 END) = 0 THEN MAX(a.room_at) END AS retry_at"))
-        .from_(exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier("a"))))
-        .group_by("a.entry_id")
+        exp.select("a.entry_id", copy=False)
+        .select(
+            tree(
+                "CASE WHEN MAX(CASE WHEN a.room_at IS NULL THEN 1 ELSE 0 END) = 0 THEN MAX(a.room_at) END AS retry_at"
+            ),
+            copy=False,
+        )
+        .from_(exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier("a"))), copy=False)
+        .group_by("a.entry_id", copy=False)
     )
 
 
@@ -238,11 +253,15 @@ def _room_at(world: World, place: int, cap: FrequencyCap) -> exp.Select:
     if cap.limit == 0:
         never = tree("SELECT c.entry_id, CAST(NULL AS TIMESTAMP) AS room_at FROM candidates AS c WHERE c.applies")
         return _with(never, candidates=candidates)
-    stored = _messages(world).select("c.entry_id", "m.queued_at").where(*_counted(cap), _since(world, cap))
-    stored = stored.join("candidates AS c", on="c.user_id = m.user_id AND c.applies")
+    stored = (
+        _messages(world)
+        .select("c.entry_id", "m.queued_at", copy=False)
+        .where(*_counted(cap), _since(world, cap), copy=False)
+    )
+    stored = stored.join("candidates AS c", on="c.user_id = m.user_id AND c.applies", copy=False)
     people = tree("SELECT DISTINCT c.user_id, c.own_zone FROM candidates AS c")
     admitted = tree(_ADMITTED, now=literal(world.now), takes=_applies(cap, place))
-    counted = exp.union(stored, admitted, distinct=False)
+    counted = exp.union(stored, admitted, distinct=False, copy=False)
     if cap.rolling_seconds is not None:
         room = world.dialect.plus_seconds(exp.column("queued_at", table="n"), literal(cap.rolling_seconds))
         nth = tree(_NTH, room_at=room, limit=literal(cap.limit))
@@ -250,12 +269,12 @@ def _room_at(world: World, place: int, cap: FrequencyCap) -> exp.Select:
         room = exp.column(f"next_{cap.per.removeprefix('calendar ')}", table="z")
         nth = tree(_NTH, room_at=room, limit=literal(cap.limit))
         zone = tree("z.zone = COALESCE(c.own_zone, :zone)", zone=literal(world.policy_zone))
-        nth = nth.join("tick_zones AS z", on=zone)  # type: ignore[attr-defined]  # the text above is one SELECT
+        nth = nth.join("tick_zones AS z", on=zone, copy=False)  # type: ignore[attr-defined]  # the text above is one SELECT
     return _with(nth, candidates=candidates, people=people, counted=counted)
 
 
 def _with(query: exp.Expression, **parts: exp.Expression) -> exp.Select:
     assert isinstance(query, exp.Select)  # noqa: S101  # the texts above are one SELECT each
     for name, part in parts.items():
-        query = query.with_(name, as_=part)
+        query = query.with_(name, as_=part, copy=False)
     return query

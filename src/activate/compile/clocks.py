@@ -16,7 +16,8 @@ def calendars(world: World) -> Load:
     """One row per zone: when its local day, week and month began and when the next ones begin."""
     names = ("day", "week", "month", "next_day", "next_week", "next_month")
     rows: list[dict[str, object]] = [
-        {"zone": name} | {key: asdict(calendar(ZoneInfo(name), world.now))[key] for key in names} for name in world.zones
+        {"zone": name} | {key: asdict(calendar(ZoneInfo(name), world.now))[key] for key in names}
+        for name in world.zones
     ]
     columns = {"zone": "TEXT"} | dict.fromkeys(names, "TIMESTAMP")
     return Load("clock.calendars", "Local days, weeks and months, by zone.", "tick_zones", table(columns, rows))

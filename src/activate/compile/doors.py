@@ -157,4 +157,6 @@ def doors(world: World) -> Iterator[Stage]:
         yield Statement(f"doors.{name}", doc, create(f"tick_{name}", query), f"tick_{name}")
     yield Statement("doors.refused", "Record the refusals.", insert("state.decisions", _DECISION, tree(_REFUSED)))
     yield Statement("doors.entered", "Record the entries.", insert("state.entries", _ENTRY, tree(_ENTERED)))
-    yield Statement("doors.restarted", "End the waits that start anew.", insert("state.decisions", _DECISION, tree(_RESTARTED)))
+    yield Statement(
+        "doors.restarted", "End the waits that start anew.", insert("state.decisions", _DECISION, tree(_RESTARTED))
+    )

@@ -72,7 +72,9 @@ def due(world: World) -> Iterator[Stage]:
         "due.duplicates", "People with several profile rows.",
         create("tick_duplicates", tree(_DUPLICATES)), "tick_duplicates",
     )  # fmt: skip
-    yield Statement("due.candidates", "Entries whose next step is due.", create("tick_due", _candidates(world)), "tick_due")
+    yield Statement(
+        "due.candidates", "Entries whose next step is due.", create("tick_due", _candidates(world)), "tick_due"
+    )
     deferral = tree(_LAST_DEFERRAL, live_from=live_from)
     yield Statement(
         "due.deferrals", "What was last said of those put off.", create("tick_deferrals", deferral), "tick_deferrals"
@@ -92,19 +94,20 @@ def _candidates(world: World) -> exp.Select:
     if local:
         join = tree(_LOCAL_WAIT).find(exp.Join)
         query.append("joins", join)
-        query = query.where("o.anchor <= s.due_before OR NOT w.due_at IS NULL")
+        query = query.where("o.anchor <= s.due_before OR NOT w.due_at IS NULL", copy=False)
     else:
-        query = query.where("o.anchor <= s.due_before")
+        query = query.where("o.anchor <= s.due_before", copy=False)
     for number in range(len(world.channels)):
         query = query.select(
             tree(f"COALESCE(p.has_{number}, FALSE) AS has_{number}"),
             tree(f"COALESCE(p.ok_{number}, FALSE) AS ok_{number}"),
+            copy=False,
         )
     if rulebook.secondary_matches(world):
-        query = query.select("o.context")
+        query = query.select("o.context", copy=False)
     for place in range(len(world.caps)):
-        query = query.select(f"s.cap_{place}")
-    return query.select(_channel(world).as_("channel"), _any_address(world).as_("any_address"))
+        query = query.select(f"s.cap_{place}", copy=False)
+    return query.select(_channel(world).as_("channel"), _any_address(world).as_("any_address"), copy=False)
 
 
 def _channel(world: World) -> exp.Expression:

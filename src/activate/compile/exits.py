@@ -32,11 +32,11 @@ def exits(world: World) -> Iterator[Stage]:
     if not found:
         return
     query: exp.Query = events(world, exp.Placeholder(this="entered_from"))
-    yield Statement(
-        "exits.events", "Exception events that could matter.", create("tick_events", query), "tick_events"
-    )
+    yield Statement("exits.events", "Exception events that could matter.", create("tick_events", query), "tick_events")
     exits_query = tree(_EXITS, own_value=own_value(world, "c"))
-    yield Statement("exits.exits", "Candidates with an exception event.", create("tick_exits", exits_query), "tick_exits")
+    yield Statement(
+        "exits.exits", "Candidates with an exception event.", create("tick_exits", exits_query), "tick_exits"
+    )
 
 
 def events(world: World, since: exp.Expression) -> exp.Query:
@@ -46,7 +46,7 @@ def events(world: World, since: exp.Expression) -> exp.Query:
     ]
     query: exp.Query = parts[0]
     for part in parts[1:]:
-        query = exp.union(query, part, distinct=False)
+        query = exp.union(query, part, distinct=False, copy=False)
     return query
 
 
@@ -64,14 +64,16 @@ def _events(world: World, number: int, exception: ExceptionEvent, since: exp.Exp
             time.copy().as_("happened_at"),
             loaded.copy().as_("loaded_at"),
             exp.cast(match, "TEXT").as_("match_value"),
+            copy=False,
         )
-        .from_(model.relation.table("t"))
+        .from_(model.relation.table("t"), copy=False)
         .where(
             world.text(model, policy.name).eq(literal(exception.event)),
             exp.GTE(this=time.copy(), expression=since.copy()),
             exp.LTE(this=time.copy(), expression=literal(world.now)),
             exp.LTE(this=loaded.copy(), expression=literal(world.now)),
             *([world.where(model, exception.where)] if exception.where else []),
+            copy=False,
         )
     )
 

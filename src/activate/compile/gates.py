@@ -60,14 +60,14 @@ def holds_back(world: World) -> bool:
 
 
 def _gated(world: World) -> exp.Select:
-    query = exp.select("c.*").from_("tick_due AS c")
+    query = exp.select("c.*", copy=False).from_("tick_due AS c", copy=False)
     branches = [("c.removed", "'campaign_removed'"), ("c.until <= :now", "'campaign_ended'")]
     if rulebook.distinct_exceptions(world):
-        query = query.select("x.event_id AS exit_event_id")
-        query = query.join("tick_exits AS x", on="x.entry_id = c.entry_id", join_type="left")
+        query = query.select("x.event_id AS exit_event_id", copy=False)
+        query = query.join("tick_exits AS x", on="x.entry_id = c.entry_id", join_type="left", copy=False)
         branches.append(("NOT x.entry_id IS NULL", "'exception_event'"))
     if rulebook.segments(world):
-        query = query.join("tick_misfits AS m", on="m.entry_id = c.entry_id", join_type="left")
+        query = query.join("tick_misfits AS m", on="m.entry_id = c.entry_id", join_type="left", copy=False)
         branches.append(("NOT m.entry_id IS NULL", "m.reason"))
     branches += [
         ("NOT c.profile_problem IS NULL", "c.profile_problem"),
@@ -75,9 +75,9 @@ def _gated(world: World) -> exp.Select:
         ("c.channel IS NULL", "'unreachable'"),
     ]
     if world.windows:
-        query = query.select("w.closes_at AS send_by", "w.opens_at AS opens_at")
+        query = query.select("w.closes_at AS send_by", "w.opens_at AS opens_at", copy=False)
         on = "w.window_id = c.window_id AND w.zone = COALESCE(c.window_zone, c.zone)"
-        query = query.join("tick_windows AS w", on=on, join_type="left")
+        query = query.join("tick_windows AS w", on=on, join_type="left", copy=False)
         branches += [
             ("c.suppress_unknown AND c.window_zone IS NULL AND NOT c.zone_problem IS NULL", "c.zone_problem"),
             ("w.is_open OR c.window_id IS NULL", "NULL"),
@@ -85,14 +85,14 @@ def _gated(world: World) -> exp.Select:
         ]
     default = literal("expired_in_quiet_hours") if world.windows else exp.null()
     reason = case(((tree(f"({when})", now=literal(world.now)), tree(then)) for when, then in branches), default)
-    return query.select(exp.cast(reason, "TEXT").as_("reason"))
+    return query.select(exp.cast(reason, "TEXT").as_("reason"), copy=False)
 
 
 def passed(world: World) -> exp.Select:
     """The candidates that no gate before the caps has stopped (alias `g`)."""
-    query = exp.select("g.*").from_("tick_gated AS g").where("g.reason IS NULL")
-    query = query.where(tree("g.expires_at > :now", now=literal(world.now)))
+    query = exp.select("g.*", copy=False).from_("tick_gated AS g", copy=False).where("g.reason IS NULL", copy=False)
+    query = query.where(tree("g.expires_at > :now", now=literal(world.now)), copy=False)
     if holds_back(world):
-        query = query.join("tick_superseded AS s", on="s.entry_id = g.entry_id", join_type="left")
-        query = query.where("s.entry_id IS NULL")
+        query = query.join("tick_superseded AS s", on="s.entry_id = g.entry_id", join_type="left", copy=False)
+        query = query.where("s.entry_id IS NULL", copy=False)
     return query

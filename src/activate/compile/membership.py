@@ -37,7 +37,7 @@ def membership(world: World) -> Iterator[Stage]:
     parts = [_members(world, segment, segment in entries) for segment in asked]
     query: exp.Query = parts[0]
     for part in parts[1:]:
-        query = exp.union(query, part, distinct=False)
+        query = exp.union(query, part, distinct=False, copy=False)
     yield Statement("membership.members", "Who is in each segment now.", create("tick_members", query), "tick_members")
     if not entries:
         return
@@ -52,8 +52,8 @@ def _members(world: World, segment: str, is_entry: bool) -> exp.Select:
     model = world.model(segment)
     key = world.text(model, model.key or "")
     return (
-        exp.select(literal(segment).as_("segment"), key.as_("user_id"), literal(is_entry).as_("is_entry"))
-        .from_(model.relation.table("t"))
-        .where(key.copy().is_(exp.null()).not_())
-        .distinct()
+        exp.select(literal(segment).as_("segment"), key.as_("user_id"), literal(is_entry).as_("is_entry"), copy=False)
+        .from_(model.relation.table("t"), copy=False)
+        .where(key.copy().is_(exp.null()).not_(), copy=False)
+        .distinct(copy=False)
     )

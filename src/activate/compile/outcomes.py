@@ -44,6 +44,7 @@ FROM o WHERE o.outcome = 'send'
 
 _MESSAGE_ID = "MD5(o.entry_id || '|' || CAST(o.step AS TEXT) || '|' || o.channel)"
 
+
 def outcomes(world: World) -> Iterator[Stage]:
     """Yield the statements that record the decisions and queue the messages."""
     parts = {"message_id": tree(_MESSAGE_ID)}
@@ -61,7 +62,7 @@ def outcomes(world: World) -> Iterator[Stage]:
 
 def _from_outcomes(query: exp.Expression, world: World) -> exp.Expression:
     assert isinstance(query, exp.Select)  # noqa: S101  # both texts above are one SELECT
-    return query.with_("o", as_=_outcomes(world))
+    return query.with_("o", as_=_outcomes(world), copy=False)
 
 
 def _outcomes(world: World) -> exp.Select:
@@ -70,7 +71,9 @@ def _outcomes(world: World) -> exp.Select:
         "COALESCE(v.stopped_by, CASE v.control_group WHEN 'global' THEN 'global_control_group' "
         "WHEN 'campaign' THEN 'control_group' ELSE 'ready' END)"
     )
-    inner = exp.select("v.*", reason.as_("verdict")).from_(exp.Subquery(this=_verdicts(world), alias=_alias("v")))
+    inner = exp.select("v.*", reason.as_("verdict"), copy=False).from_(
+        exp.Subquery(this=_verdicts(world), alias=_alias("v")), copy=False
+    )
     gate = case((tree("r.verdict = :name", name=literal(name)), literal(word.gate)) for name, word in REASONS.items())
     always = [name for name, word in REASONS.items() if word.ends_entry]
     outcome = tree(
@@ -78,15 +81,20 @@ def _outcomes(world: World) -> exp.Select:
         "WHEN NOT r.retry_at IS NULL THEN 'defer' ELSE 'suppress' END"
     )
     return (
-        exp.select("r.*")
-        .select(outcome.as_("outcome"), gate.as_("decided_by"), exp.column("verdict", table="r").isin(*always).as_("ends_always"))
-        .from_(exp.Subquery(this=inner, alias=_alias("r")))
+        exp.select("r.*", copy=False)
+        .select(
+            outcome.as_("outcome"),
+            gate.as_("decided_by"),
+            exp.column("verdict", table="r").isin(*always).as_("ends_always"),
+            copy=False,
+        )
+        .from_(exp.Subquery(this=inner, alias=_alias("r")), copy=False)
     )
 
 
 def _verdicts(world: World) -> exp.Select:
     """Every candidate with what stopped it, if anything did."""
-    query = exp.select("g.*").from_("tick_gated AS g")
+    query = exp.select("g.*", copy=False).from_("tick_gated AS g", copy=False)
     stopped = [(tree("NOT g.reason IS NULL"), tree("g.reason"))]
     evidence = []
     retry = []
@@ -95,21 +103,21 @@ def _verdicts(world: World) -> exp.Select:
     if world.windows:
         retry.append((tree("g.reason = 'window_closed' AND NOT g.drop_if_closed"), tree("g.opens_at")))
     else:
-        query = query.select(exp.cast(exp.null(), "TIMESTAMP").as_("send_by"))
+        query = query.select(exp.cast(exp.null(), "TIMESTAMP").as_("send_by"), copy=False)
     if holds_back(world):
-        query = query.join("tick_superseded AS s", on="s.entry_id = g.entry_id", join_type="left")
+        query = query.join("tick_superseded AS s", on="s.entry_id = g.entry_id", join_type="left", copy=False)
         stopped.append((tree("NOT s.entry_id IS NULL"), literal("superseded")))
         evidence.append((tree("NOT s.entry_id IS NULL"), tree("s.kept_entry_id")))
     stopped.append((tree("g.expires_at <= :now", now=literal(world.now)), literal("expired")))
     rule: exp.Expression = exp.cast(exp.null(), "TEXT")
     observed: exp.Expression = exp.cast(exp.null(), "BIGINT")
     if world.caps:
-        query = query.join("tick_capped AS k", on="k.entry_id = g.entry_id", join_type="left")
+        query = query.join("tick_capped AS k", on="k.entry_id = g.entry_id", join_type="left", copy=False)
         stopped.append((tree("NOT k.entry_id IS NULL"), literal("frequency_cap")))
         evidence.append((tree("NOT k.entry_id IS NULL"), tree("k.evidence")))
         rule, observed = _cap_name(world), tree("k.observed")
     if can_wait(world):
-        query = query.join("tick_retry AS y", on="y.entry_id = g.entry_id", join_type="left")
+        query = query.join("tick_retry AS y", on="y.entry_id = g.entry_id", join_type="left", copy=False)
         retry.append((tree("y.retry_at < g.expires_at"), tree("y.retry_at")))
     return query.select(
         case(stopped).as_("stopped_by"),
@@ -117,6 +125,7 @@ def _verdicts(world: World) -> exp.Select:
         case(retry, exp.cast(exp.null(), "TIMESTAMP")).as_("retry_at"),
         rule.as_("rule"),
         observed.as_("observed"),
+        copy=False,
     )
 
 

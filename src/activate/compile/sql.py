@@ -45,7 +45,9 @@ def replace_tables(root: exp.Expression, schema: str, models: Mapping[str, exp.Q
             node.set("db", exp.to_identifier(schema, quoted=True))
         elif node.db == "model":
             alias = node.alias or node.name
-            node.replace(exp.Subquery(this=models[node.name].copy(), alias=exp.TableAlias(this=exp.to_identifier(alias))))
+            node.replace(
+                exp.Subquery(this=models[node.name].copy(), alias=exp.TableAlias(this=exp.to_identifier(alias)))
+            )
     return root
 
 
@@ -74,7 +76,9 @@ def insert(table: str, columns: Sequence[str], query: exp.Expression) -> exp.Ins
     return exp.Insert(this=target, expression=query)
 
 
-def case(pairs: Iterable[tuple[exp.Expression, exp.Expression]], default: exp.Expression | None = None) -> exp.Expression:
+def case(
+    pairs: Iterable[tuple[exp.Expression, exp.Expression]], default: exp.Expression | None = None
+) -> exp.Expression:
     """Return CASE WHEN … THEN … END, or the default alone when there are no pairs."""
     branches = [exp.If(this=condition, true=value) for condition, value in pairs]
     if not branches:

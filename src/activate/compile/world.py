@@ -61,7 +61,9 @@ class World:
     def versions(self) -> tuple[Version, ...]:
         """Every version that an open entry may follow, current ones included."""
         current = {campaign.campaign: campaign for campaign in self.campaigns}
-        found = {campaign.version + campaign.campaign: Version(campaign.version, campaign) for campaign in self.campaigns}
+        found = {
+            campaign.version + campaign.campaign: Version(campaign.version, campaign) for campaign in self.campaigns
+        }
         for stored in self.bookmarks.versions:
             name = stored.definition.campaign
             if stored.version + name in found:
@@ -155,12 +157,16 @@ class World:
         profiles = self.project.policy.profiles
         model = self.model(profiles.model)
         zone = self.text(model, profiles.time_zone) if profiles.time_zone else exp.cast(exp.null(), "TEXT")
-        query = exp.select(self.text(model, profiles.key).as_("user_id"), zone.as_("time_zone"))
+        query = exp.select(self.text(model, profiles.key).as_("user_id"), zone.as_("time_zone"), copy=False)
         for number, channel in enumerate(self.channels.values()):
             address = self.text(model, channel.address)
             has = exp.and_(address.is_(exp.null()).not_(), exp.NEQ(this=address.copy(), expression=literal("")))
-            query = query.select(has.as_(f"has_{number}"), exp.and_(has.copy(), self._consent(model, channel)).as_(f"ok_{number}"))
-        return {"profiles": query.from_(model.relation.table("t"))}
+            query = query.select(
+                has.as_(f"has_{number}"),
+                exp.and_(has.copy(), self._consent(model, channel)).as_(f"ok_{number}"),
+                copy=False,
+            )
+        return {"profiles": query.from_(model.relation.table("t"), copy=False)}
 
     def _consent(self, model: Model, channel: Channel) -> exp.Expression:
         if channel.consent is None:
@@ -168,7 +174,9 @@ class World:
         column = _column(model, channel.consent, "t")
         if _type(model, channel.consent, "text").startswith("bool"):
             return exp.func("COALESCE", column, exp.false())
-        allowed = exp.In(this=self.text(model, channel.consent), expressions=[literal(v) for v in channel.consent_values])
+        allowed = exp.In(
+            this=self.text(model, channel.consent), expressions=[literal(v) for v in channel.consent_values]
+        )
         return exp.func("COALESCE", allowed, exp.false())
 
     def row_json(self, model: Model) -> exp.Expression:
