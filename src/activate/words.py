@@ -72,7 +72,10 @@ def parse_instant(value: Any) -> dt.datetime:
         except ValueError:
             raise ValueError(f"{value!r} is not a date or time; write e.g. 2026-01-01 or 2026-01-01T08:00:00Z") from None
     if isinstance(value, dt.datetime):
-        return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
+        try:
+            return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
+        except OverflowError:
+            raise ValueError(f"{value.isoformat()!r} lies outside the calendar (years 1 to 9999)") from None
     if isinstance(value, dt.date):
         return dt.datetime(value.year, value.month, value.day)
     raise ValueError(f"{value!r} is not a date or time; write e.g. 2026-01-01 or 2026-01-01T08:00:00Z")

@@ -1,0 +1,181 @@
+"""JSON Schemas of the rules files, for editors: made from the same models that read the files."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import SchemaSerializer, core_schema
+
+from activate.campaign import Campaign
+from activate.policy import Policy
+
+# By file: the model and what an editor shows as its title.
+FILES: dict[str, tuple[type[BaseModel], str]] = {
+    "activate": (Policy, "Activate: the project's policy (rules/activate.yml)"),
+    "campaign": (Campaign, "Activate: a campaign (rules/campaigns/*.yml)"),
+}
+
+_PATTERNS = {
+    "30 minutes": r"^\s*\d+\s*(second|minute|hour|day|week)s?\s*$",
+    "10%": r"^\s*\d+(\.\d+)?%\s*$",
+    "09:00": r"^([01]\d|2[0-3]):[0-5]\d$",
+    "in 2 days at 10:00": (
+        r"^\s*(\d+\s*(second|minute|hour|day|week)s?"
+        r"|[Ii]n\s+\d+\s+days?\s+at\s+\d\d:\d\d|[Nn]ext\s+[A-Za-z]+\s+at\s+\d\d:\d\d)\s*$"
+    ),
+}
+
+# What the models do not say themselves, by model and key.
+_WORDS: dict[str, dict[str, str]] = {
+    "Profiles": {
+        "model": "The dbt model with one row per person.",
+        "key": "The column that tells people apart; unique and never null.",
+        "time_zone": "The column of IANA zone names such as Europe/Berlin.",
+    },
+    "Events": {
+        "model": "The dbt model of events.",
+        "id": "The column of the event's id.",
+        "key": "The column of the person's key.",
+        "name": "The column of the event's name, e.g. purchase.",
+        "time": "The column of when it happened (UTC).",
+        "loaded": "The column of when it reached the warehouse (UTC); default: `time`.",
+    },
+    "Channel": {
+        "address": "The profile's column of the address; null or empty: cannot be reached.",
+        "consent_values": "The texts of the consent column that mean yes.",
+        "provider": "Who carries the channel: a name in `providers`.",
+    },
+    "TimeWindow": {
+        "weekdays": "The days on which a window opens; default: all seven.",
+        "when_closed": "`wait`: until it opens; `drop`: no message.",
+    },
+    "FrequencyCap": {
+        "limit": "At most so many messages in the period; at least 1.",
+        "channel": "Only messages of this channel.",
+        "tag": "Only messages of campaigns with this tag.",
+        "campaign": "Only messages of this campaign.",
+        "class": "Only messages of this class.",
+    },
+    "Scan": {"overlap": "How far each tick reads back, by load time, for rows that were committed late."},
+    "Delivery": {
+        "max_attempts": "How often a message that was definitely not taken is tried.",
+        "resend_unknown": "Whether a message that may have been taken is handed over again.",
+    },
+    "State": {"schema": "The schema of Activate's own tables."},
+    "Policy": {
+        "profiles": "Where the people are.",
+        "events": "Where the events are.",
+        "channels": "The ways to reach people, by name.",
+        "providers": "Who carries messages, by name: a `type` and its options (docs/providers.md).",
+        "time_window": "When people may be messaged.",
+        "frequency_caps": "How many messages a person may get; all that apply must have room.",
+        "global_control": "The share of people that marketing never messages, to measure what it does as a whole.",
+        "scan": "How triggers are read.",
+        "delivery": "How messages are handed over.",
+        "state": "Where Activate keeps its own tables.",
+    },
+    "Active": {"from": "The first instant of the campaign's life.", "until": "The first instant after it."},
+    "Enter": {
+        "trigger": "The trigger model whose rows bring people in.",
+        "segment": "The segment model whose changes bring people in.",
+        "on": "Whether entering or leaving the segment counts.",
+    },
+    "Audience": {
+        "in": "Segments that the person must be in.",
+        "not_in": "Segments that the person must not be in.",
+    },
+    "ExceptionEvent": {
+        "event": "The event's name.",
+        "match": "A property that must be equal in the row that brought the person in and in the event.",
+    },
+    "Variant": {"name": "The arm's name.", "weight": "Its share, relative to the other arms' weights."},
+    "Step": {
+        "channels": "In the order of preference: the first on which the person can be reached is taken.",
+        "template": "The template's name: rules/templates/NAME.CHANNEL.j2, or NAME.VARIANT.CHANNEL.j2.",
+    },
+    "Goal": {
+        "event": "The event's name.",
+        "within": "How long after the message it counts.",
+        "value": "The event's property to add up.",
+    },
+    "Campaign": {
+        "campaign": "The campaign's name, unique in the project.",
+        "description": "What it is for.",
+        "owner": "Who answers for it.",
+        "class": "`transactional` passes windows and caps.",
+        "tags": "Words that frequency caps can name.",
+        "active": "When the campaign lives.",
+        "enter": "Who enters.",
+        "re_enter": "Whether people may enter again: `never`, `always`, or `{after: 7 days}`.",
+        "on_retrigger": "What a second trigger does while the first entry still waits.",
+        "audience": "Who may enter and stay.",
+        "exceptions": "Events that end an entry.",
+        "control": "The share of people who get nothing, to measure what the campaign does.",
+        "variants": "The arms of an experiment.",
+        "steps": "The messages, in order.",
+        "when_capped": "`drop`: no message; `wait`: until there is room.",
+        "on_suppressed": "What becomes of the entry when a step is suppressed.",
+        "goal": "What the campaign is for; used by reports.",
+    },
+}
+
+
+class _ForEditors(GenerateJsonSchema):
+    """Shorter than pydantic's own: an optional key is left out rather than null; defaults are as people write them."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        del schema
+        return False
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        found = super().default_schema(schema)
+        default = found.pop("default", None)
+        if default is not None and not isinstance(schema.get("default"), BaseModel):
+            is_phrase = found.get("type") == "string" and not isinstance(schema["default"], str)
+            found["default"] = SchemaSerializer(schema["schema"]).to_python(schema["default"]) if is_phrase else default
+        return found
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schemas (draft 2020-12) by the name of what they describe."""
+    return {name: _schema(model, title) for name, (model, title) in FILES.items()}
+
+
+def schema_text(name: str) -> str:
+    """One schema as the text of its file in `activate/schemas`."""
+    return json.dumps(schemas()[name], indent=2, ensure_ascii=False) + "\n"
+
+
+def _schema(model: type[BaseModel], title: str) -> dict[str, Any]:
+    made = model.model_json_schema(by_alias=True, schema_generator=_ForEditors)
+    parts = {model.__name__: made, **made.get("$defs", {})}
+    for name, part in parts.items():
+        for key, words in _WORDS[name].items():
+            # Beside a `$ref`, draft 2020-12 lets a description stand; editors show the nearer one.
+            part["properties"][key]["description"] = words
+    _tighten(made)
+    if model is Campaign:
+        parts["Enter"]["oneOf"] = [{"required": ["trigger"]}, {"required": ["segment"]}]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": title}
+
+
+def _tighten(part: Any) -> None:
+    """Give every phrase its pattern, known by the example that it carries; refuse keys that are not provided for."""
+    if isinstance(part, list):
+        for inner in part:
+            _tighten(inner)
+    if not isinstance(part, dict):
+        return
+    examples = part.get("examples")
+    if isinstance(examples, list) and examples and examples[0] in _PATTERNS:
+        part["pattern"] = _PATTERNS[examples[0]]
+    if "patternProperties" in part or (part.get("type") == "object" and "properties" in part):
+        part["additionalProperties"] = False
+    for inner in list(part.values()):
+        _tighten(inner)
