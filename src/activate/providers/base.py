@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import abc
+import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from activate.errors import ActivateError
+from activate.providers.options import COMMON, Option
 
 Status = Literal["accepted", "rejected", "failed", "unknown", "aborted", "expired"]
 
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,39}")
+_ID = re.compile(r"[\x21-\x7e]{1,200}")
+# A proxy in front of the peer gave up waiting for it (504, Cloudflare's 520 to 524) or lost it (502): the peer itself
+# may have taken the request.
+_IN_DOUBT = frozenset({502, 504, 520, 521, 522, 523, 524})
 
-@dataclass(frozen=True)
-class Outgoing:
+
+class Outgoing(NamedTuple):
     """One rendered message on its way out. `content` maps a template's block names to text.
 
     It lives in memory only: neither `address` nor `content` is ever stored, logged or put into an error.
@@ -23,15 +34,17 @@ class Outgoing:
     step: int
     variant: str | None
     channel: str
-    address: str = field(repr=False)
-    content: Mapping[str, str] = field(repr=False)
+    address: str
+    content: Mapping[str, str]
     message_class: str = "marketing"
     tags: tuple[str, ...] = ()
     ttl_seconds: int | None = None
 
+    def __repr__(self) -> str:
+        return f"Outgoing({self.message_id!r}, {self.campaign!r}, {self.channel!r})"
 
-@dataclass(frozen=True)
-class Outcome:
+
+class Outcome(NamedTuple):
     """What became of one message in one attempt.
 
     `failed` is definite (it was not taken) and may be retried; `rejected` is definite and final; `unknown` means that
@@ -45,9 +58,17 @@ class Outcome:
     error: str | None = None
 
 
+class Unusable(ActivateError):
+    """The provider as a whole refuses us (credentials, address of the endpoint): no message is to blame."""
+
+    def __init__(self, code: str, text: str) -> None:
+        self.code = code
+        super().__init__(text)
+
+
 @dataclass(frozen=True)
 class HttpRequest:
-    """An HTTP request to make. `secret_headers` names the headers whose values are secrets."""
+    """An HTTP request to make; header values may be secrets."""
 
     method: str
     url: str
@@ -57,36 +78,57 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """An HTTP response as read: status, headers with lower-case names, body."""
+    """An HTTP response as read: status, headers with lower-case names, body (its first megabyte)."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """How to reach an SMTP server. `security` is `starttls`, `tls` (from the first byte on) or `none`."""
+
+    host: str
+    port: int
+    security: str = "starttls"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class MailRequest:
-    """A mail to hand to an SMTP server, one recipient each. `mime` is the whole message."""
+    """A mail to hand to an SMTP server, one recipient each. `mime` is the whole message, with CRLF line ends."""
 
+    server: MailServer
     sender: str
     recipient: str = field(repr=False)
     mime: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
+class MailAnswer:
+    """The SMTP server's last reply: its code, and the enhanced code (`5.1.1`) if it gave one. Its text is not kept."""
+
+    code: int
+    enhanced: str | None = None
+
+
+@dataclass(frozen=True)
 class FileRequest:
     """Lines to append to a file, all or nothing."""
 
-    path: str
+    path: Path
     lines: bytes = field(repr=False)
 
 
 Request = HttpRequest | MailRequest | FileRequest
+Answer = HttpAnswer | MailAnswer | None
 
 
 @dataclass(frozen=True)
 class Limits:
-    """A provider's published limits. `per_second` counts requests."""
+    """What holds for this account: messages per request, requests per second and at once, seconds to wait."""
 
     batch: int = 1
     per_second: float | None = None
@@ -96,38 +138,135 @@ class Limits:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a provider can do. `idempotent`: the same message id is taken once, however often it is posted."""
+    """What a provider can do. `idempotent`: the same message id is taken once, however often it is handed over.
+
+    `channels` are those it can carry (None: any); `needs` are the template blocks that it cannot do without.
+    """
 
     channels: tuple[str, ...] | None = None
     idempotent: bool = False
+    needs: tuple[str, ...] = ()
 
 
 class Provider(abc.ABC):
     """A channel provider, made from its section of `providers:` in rules/activate.yml.
 
-    Class attributes declare what it is; `options` are the checked settings, with secrets already resolved.
+    Class attributes declare what it is (docs/providers.md is made from them); `options` are the checked settings, with
+    secrets already resolved and defaults filled in.
     """
 
     type: ClassVar[str]
     summary: ClassVar[str]
-    required: ClassVar[Mapping[str, str]] = {}
-    optional: ClassVar[Mapping[str, str]] = {}
-    secrets: ClassVar[tuple[str, ...]] = ()
+    declared: ClassVar[tuple[Option, ...]] = ()
+    defaults: ClassVar[Limits] = Limits()
     capabilities: ClassVar[Capabilities] = Capabilities()
+    notes: ClassVar[str] = ""
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
         self.name = name
         self.options = dict(options)
 
+    @classmethod
+    def all_options(cls) -> tuple[Option, ...]:
+        """The provider's own options, then those that every provider has."""
+        common = {"per_second": cls.defaults.per_second, "concurrency": cls.defaults.concurrency,
+                  "timeout": cls.defaults.timeout_seconds}  # fmt: skip
+        shared = tuple(replace(option, default=common[option.name]) for option in COMMON)
+        return cls.declared + shared
+
+    @classmethod
+    def conflicts(cls, options: Mapping[str, Any]) -> list[str]:
+        """Return what is wrong with options taken together, though each may be right; they may be unresolved."""
+        del options
+        return []
+
     @property
-    @abc.abstractmethod
     def limits(self) -> Limits:
         """The limits that hold for this account."""
+        return Limits(
+            batch=self.options.get("batch", self.defaults.batch),
+            per_second=self.options["per_second"],
+            concurrency=self.options["concurrency"],
+            timeout_seconds=self.options["timeout"],
+        )
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether a message may be handed over again under the same id without being doubled."""
+        return self.capabilities.idempotent
+
+    def refuses(self, message: Outgoing) -> str | None:
+        """Return an error code for a message that this provider can never carry, else None."""
+        return next((f"no_{block}" for block in self.capabilities.needs if not message.content.get(block)), None)
+
+    def extras(self, user_id: str, channel: str) -> Mapping[str, str]:
+        """Names that templates may use because of this provider, e.g. `unsubscribe_url`."""
+        del user_id, channel
+        return {}
 
     @abc.abstractmethod
-    def build(self, batch: Sequence[Outgoing]) -> Request:
-        """Make one request of at most `limits.batch` messages; the same batch makes the same request."""
+    def build(self, batch: Sequence[Outgoing], at: dt.datetime) -> Request:
+        """Make one request of at most `limits.batch` messages; the same batch and instant make the same request."""
 
-    @abc.abstractmethod
-    def read(self, answer: HttpAnswer | None, batch: Sequence[Outgoing]) -> list[Outcome]:
-        """Tell one outcome per message of the batch, in any order. `answer` is None for mail and files taken."""
+    def sign(self, request: HttpRequest, at: int) -> HttpRequest:
+        """Return the request with what depends on when it is posted (`at`: Unix seconds). Asked before each try."""
+        del at
+        return request
+
+    def read(self, answer: Answer, batch: Sequence[Outgoing]) -> list[Outcome]:
+        """Tell one outcome per message of the batch, in any order. `answer` is None for files.
+
+        Raises Unusable when the provider refuses us as a whole.
+        """
+        if isinstance(answer, HttpAnswer):
+            return self.read_http(answer, batch)
+        if isinstance(answer, MailAnswer):
+            return self.read_mail(answer, batch)
+        return [Outcome(message.message_id, "accepted") for message in batch]
+
+    def read_http(self, answer: HttpAnswer, batch: Sequence[Outgoing]) -> list[Outcome]:
+        """The usual meaning of HTTP statuses, for the whole batch."""
+        status, code = answer.status, f"http_{answer.status}"
+        if 200 <= status < 300:
+            return [Outcome(message.message_id, "accepted") for message in batch]
+        if 300 <= status < 400 or status in (401, 402, 403, 404, 405, 407, 410):
+            raise Unusable(code, f"the endpoint answered {status}; check the provider's url and credentials")
+        if status in _IN_DOUBT:
+            outcome: Status = "unknown"
+        elif status in (408, 421, 425, 429) or status >= 500:
+            outcome = "failed"
+        else:
+            outcome = "rejected"
+        return [Outcome(message.message_id, outcome, None, code) for message in batch]
+
+    def read_mail(self, answer: MailAnswer, batch: Sequence[Outgoing]) -> list[Outcome]:
+        """The usual meaning of SMTP replies: 2xx taken, 4xx to be tried again, 5xx refused for good."""
+        status: Status = "accepted" if answer.code < 300 else "failed" if answer.code < 500 else "rejected"
+        code = None if status == "accepted" else f"smtp_{answer.code}"
+        return [Outcome(message.message_id, status, None, code, answer.enhanced) for message in batch]
+
+    def splits(self, answer: Answer) -> bool:
+        """Whether the whole batch was refused because of some of its messages, so that halves are worth a try."""
+        return isinstance(answer, HttpAnswer) and answer.status in (400, 413, 422)
+
+
+def safe_code(value: object, message: Outgoing) -> str:
+    """A peer's error code as it may be stored: a short word that does not quote the address."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 100_000:
+        return str(value)
+    if isinstance(value, str) and _CODE.fullmatch(value) and not _quotes(value, message):
+        return value
+    return "provider_error"
+
+
+def safe_id(value: object, message: Outgoing) -> str | None:
+    """A peer's own message id as it may be stored, or None."""
+    if isinstance(value, str | int) and _ID.fullmatch(str(value)) and not _quotes(str(value), message):
+        return str(value)
+    return None
+
+
+def _quotes(value: str, message: Outgoing) -> bool:
+    low, address = value.lower(), message.address.lower()
+    parts = [part for part in re.split(r"[^a-z0-9]+", address) if len(part) >= 4]
+    return low in address or any(part in low for part in (address, *parts))

@@ -1,0 +1,148 @@
+"""Hands one batch over: build, sign, post, read; tries again what was not taken, and halves a batch that one spoils."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from activate.deliver.carry import Carrier, InDoubt, NotTaken
+from activate.deliver.http import retry_after
+from activate.deliver.pace import Breaker, Pace
+from activate.providers.base import Answer, HttpAnswer, HttpRequest, Outcome, Outgoing, Provider, Unusable
+
+TRIES = 4
+_FIRST_BACKOFF = 0.5
+_LONGEST_WAIT = 60.0
+_TRANSPORT_CODES = frozenset({"not_connected", "tls_failed"})
+
+
+def _utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Everything that time and chance are asked for, so that tests need not wait.
+
+    `now` is naive UTC; `chance` returns a float in [0, 1).
+    """
+
+    now: Callable[[], dt.datetime] = _utc_now
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = field(default_factory=lambda: random.Random().random)
+
+
+class Handed(NamedTuple):
+    """One message's outcome. `excused`: the provider as a whole was down, so the attempt is not held against it."""
+
+    outcome: Outcome
+    excused: bool = False
+
+
+class Line:
+    """The way to one provider: its pace and its breaker, shared by its threads."""
+
+    def __init__(self, provider: Provider, clock: Clock) -> None:
+        limits = provider.limits
+        self.provider = provider
+        self.clock = clock
+        self.pace = Pace(limits.per_second, clock.monotonic, clock.sleep)
+        self.breaker = Breaker(max(5, 3 * limits.concurrency))
+        self.requests = 0
+        self._count = threading.Lock()
+
+    def hand_over(self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime) -> list[Handed]:
+        """Hand a batch over and return one outcome per message. Never raises: what goes wrong is an outcome."""
+        done: list[Handed] = []
+        open_: Sequence[Outgoing] = batch
+        for attempt in range(TRIES):
+            if self.breaker.is_open:
+                return done + (_all(open_, "failed", "provider_stopped") if attempt == 0 else last)
+            handed, wait = self._try_once(carrier, open_, at)
+            if wait is None:
+                return done + handed
+            last = [item for item in handed if self._worth_another(item.outcome)]
+            done += [item for item in handed if not self._worth_another(item.outcome)]
+            if not last or attempt == TRIES - 1:
+                return done + last
+            again = {item.outcome.message_id for item in last}
+            open_ = [message for message in open_ if message.message_id in again]
+            self.clock.sleep(max(wait, self.clock.chance() * _FIRST_BACKOFF * 2**attempt))
+        raise AssertionError("unreachable")
+
+    def _try_once(
+        self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime
+    ) -> tuple[list[Handed], float | None]:
+        """One request. The wait is what the provider asks for before another, or None when nothing is left to try."""
+        try:
+            request = self.provider.build(batch, at)
+        except Exception as error:  # a message that cannot be put into a request spoils only itself
+            return self._halve(carrier, batch, at, f"cannot_build_{type(error).__name__}".lower()), None
+        self.pace.take()
+        with self._count:
+            self.requests += 1
+        try:
+            if isinstance(request, HttpRequest):
+                request = self.provider.sign(request, int(self.clock.now().replace(tzinfo=dt.UTC).timestamp()))
+            answer = carrier.carry(request)
+            if self.provider.splits(answer):
+                self.breaker.succeeded()
+                code = f"http_{answer.status}" if isinstance(answer, HttpAnswer) else "refused"
+                return self._halve(carrier, batch, at, code), None
+            outcomes = self.provider.read(answer, batch)
+        except NotTaken as trouble:
+            self.breaker.failed(trouble.code)
+            return _all(batch, "failed", trouble.code, excused=True), 0.0
+        except InDoubt as trouble:
+            self.breaker.failed(trouble.code)
+            return _all(batch, "unknown", trouble.code), 0.0
+        except Unusable as refusal:
+            self.breaker.trip(str(refusal))
+            return _all(batch, "failed", refusal.code, excused=True), None
+        self._note(outcomes)
+        return [Handed(outcome) for outcome in _complete(outcomes, batch)], self._asked_wait(answer)
+
+    def _worth_another(self, outcome: Outcome) -> bool:
+        """Whether to try again in this run: it was not taken, or may be taken twice without harm."""
+        return outcome.status == "failed" or (outcome.status == "unknown" and self.provider.idempotent)
+
+    def _note(self, outcomes: Sequence[Outcome]) -> None:
+        if any(outcome.status in ("accepted", "rejected") for outcome in outcomes):
+            self.breaker.succeeded()
+        elif outcomes:
+            self.breaker.failed(outcomes[0].error_code or outcomes[0].status)
+
+    def _asked_wait(self, answer: Answer) -> float:
+        asked = retry_after(answer.headers, self.clock.now()) if isinstance(answer, HttpAnswer) else None
+        if asked is None or (isinstance(answer, HttpAnswer) and answer.status < 300):
+            return 0.0
+        if asked > _LONGEST_WAIT:
+            self.breaker.trip(f"the provider asks us to wait {asked:.0f} seconds")
+            return 0.0
+        self.pace.pause(asked)
+        return asked
+
+    def _halve(self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime, code: str) -> list[Handed]:
+        if len(batch) == 1:
+            return _all(batch, "rejected", code)
+        middle = len(batch) // 2
+        return self.hand_over(carrier, batch[:middle], at) + self.hand_over(carrier, batch[middle:], at)
+
+
+def _all(batch: Sequence[Outgoing], status: str, code: str, excused: bool = False) -> list[Handed]:
+    excused = excused or code == "provider_stopped"
+    return [Handed(Outcome(message.message_id, status, None, code), excused) for message in batch]  # type: ignore[arg-type]
+
+
+def _complete(outcomes: list[Outcome], batch: Sequence[Outgoing]) -> list[Outcome]:
+    """One outcome per message: a provider that forgets one leaves it unknown."""
+    if len(outcomes) == len(batch):
+        return outcomes
+    told = {outcome.message_id: outcome for outcome in outcomes}
+    return [told.get(message.message_id) or Outcome(message.message_id, "unknown", None, "not_told") for message in batch]

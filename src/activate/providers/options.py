@@ -1,0 +1,111 @@
+"""How providers declare their settings, so that checks, defaults and documentation come from one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from activate.errors import nearest
+from activate.words import parse_duration
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting of a provider. `secret` ones are written as `{{ env_var('NAME') }}` in the file.
+
+    `kind` is the type; `low` and `high` bound numbers; `check` returns what is wrong with a value, or None.
+    """
+
+    name: str
+    doc: str
+    kind: Literal["text", "whole", "number", "flag", "duration", "mapping"] = "text"
+    required: bool = False
+    secret: bool = False
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    check: Callable[[Any], str | None] | None = None
+
+
+COMMON = (
+    Option("per_second", "Requests per second at most.", "number", low=0.001, high=100_000),
+    Option("concurrency", "Requests under way at once.", "whole", low=1, high=64),
+    Option("timeout", "How long an answer is waited for, e.g. `10 seconds`.", "duration", low=1, high=300),
+)
+
+
+def check_options(declared: tuple[Option, ...], options: Mapping[str, Any], resolved: bool) -> list[str]:
+    """Return what is wrong with a provider's options, each as a sentence without any secret.
+
+    With `resolved` false (at lint time), values that are still `{{ ... }}` are not looked into.
+    """
+    names = {option.name: option for option in declared}
+    problems = [
+        f"{key!r} is not an option; allowed: {', '.join(names)}{nearest(key, names)}"
+        for key in options
+        if key not in names
+    ]
+    for option in declared:
+        value = options.get(option.name)
+        if value is None or value == "":
+            if option.required:
+                problems.append(f"{option.name!r} is missing: {option.doc}")
+        elif not resolved and _is_template(value):
+            continue
+        elif option.secret and not resolved:
+            variable = option.name.upper()
+            problems.append(
+                f"{option.name!r} is a secret and does not belong in a file; "
+                f"write \"{{{{ env_var('{variable}') }}}}\" and set that environment variable"
+            )
+        elif problem := _problem(option, value):
+            problems.append(f"{option.name!r} {problem}" if option.secret else f"{option.name!r}: {problem}")
+    return problems
+
+
+def read_options(declared: tuple[Option, ...], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every declared option with its value (as its type) or its default; the options must have been checked."""
+    return {option.name: _value(option, options.get(option.name)) for option in declared}
+
+
+def _is_template(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(_is_template(item) for item in value.values())
+    return isinstance(value, str) and "{{" in value
+
+
+def _value(option: Option, value: Any) -> Any:
+    if value is None or value == "":
+        return option.default
+    if option.kind == "duration":
+        return value if isinstance(value, int | float) else parse_duration(value)
+    if option.kind == "whole":
+        return int(value)
+    if option.kind == "number":
+        return float(value)
+    if option.kind == "flag":
+        if str(value).lower() not in ("true", "false"):
+            raise ValueError(f"{value!r} is not allowed; write true or false")
+        return str(value).lower() == "true"
+    return {str(key): item for key, item in value.items()} if option.kind == "mapping" else str(value)
+
+
+def _problem(option: Option, value: Any) -> str | None:
+    if isinstance(value, Mapping | list) != (option.kind == "mapping") or isinstance(value, list):
+        return "write names and values" if option.kind == "mapping" else "write one value"
+    if option.choices and value not in option.choices:
+        return f"{value!r} is not allowed; write one of: {', '.join(option.choices)}{nearest(value, option.choices)}"
+    try:
+        read = _value(option, value)
+    except (ValueError, TypeError) as error:
+        return str(error) if option.kind in ("duration", "flag") else f"{value!r} is not a {option.kind} number"
+    if option.kind in ("whole", "number", "duration") and _outside(option, read):
+        return f"{value!r} is out of bounds; write from {option.low:g} to {option.high:g}"
+    return option.check(read) if option.check else None
+
+
+def _outside(option: Option, value: float) -> bool:
+    too_low = option.low is not None and not value >= option.low
+    return too_low or (option.high is not None and not value <= option.high)

@@ -1,0 +1,194 @@
+"""Posts batches of messages as signed JSON to a service of your own.
+
+Signature and headers are those of Standard Webhooks (https://github.com/standard-webhooks/standard-webhooks), so that
+receivers can verify with a library that exists; `Idempotency-Key` repeats the webhook's id.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from json.encoder import encode_basestring_ascii as quoted
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from activate.providers.base import (
+    Capabilities,
+    HttpAnswer,
+    HttpRequest,
+    Limits,
+    Outcome,
+    Outgoing,
+    Provider,
+    Status,
+    safe_code,
+    safe_id,
+)
+from activate.providers.options import Option
+
+_STATUSES: Mapping[str, Status] = {"accepted": "accepted", "rejected": "rejected", "failed": "failed"}
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OWN_HEADERS = ("content-type", "content-length", "host", "idempotency-key", "webhook-id", "webhook-signature",
+                "webhook-timestamp", "transfer-encoding", "user-agent")  # fmt: skip
+
+
+def _check_url(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        known = False
+        parts = urlsplit("")
+    if not known or not url.isascii() or any(character <= " " for character in url):
+        return "not a web address; write e.g. https://messages.example.com/batch"
+    if parts.username or parts.password:
+        return "a web address in a file must not hold a password; use `headers` with env_var"
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        return "messages would travel in plain sight; write https (http is for this machine only)"
+    return None
+
+
+def _check_headers(headers: Mapping[str, Any]) -> str | None:
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            return f"{name!r} is not a header's name"
+        if name.lower() in _OWN_HEADERS:
+            return f"{name!r} is set by Activate itself"
+        text = str(value)
+        if not text.isascii() or any(character < " " for character in text):
+            return f"the value of {name!r} may hold visible ASCII characters only"
+    return None
+
+
+def _check_secret(secret: str) -> str | None:
+    if secret.startswith("whsec_"):
+        try:
+            length = len(base64.b64decode(secret[6:], validate=True))
+        except binascii.Error:
+            return "is not base64 after 'whsec_'"
+    else:
+        length = len(secret)
+    return None if length >= 16 else "is too short; use 24 random bytes or more"
+
+
+class Webhook(Provider):
+    """One POST per batch: `{"messages": [...]}`."""
+
+    type = "webhook"
+    summary = "Posts batches of messages as signed JSON to a service of your own."
+    declared = (
+        Option("url", "Where to post.", required=True, check=_check_url),
+        Option("secret", "The signing secret: `whsec_` and base64 (24 to 64 random bytes), or any text.",
+               required=True, secret=True, check=_check_secret),
+        Option("headers", "Further headers, e.g. `Authorization`; values may use env_var.", "mapping", default={},
+               check=_check_headers),
+        Option("batch", "Messages per request.", "whole", default=75, low=1, high=10_000),
+        Option("idempotent", "Whether the service takes each `message_id` once, however often it is posted.", "flag",
+               default=False),
+    )  # fmt: skip
+    defaults: ClassVar[Limits] = Limits(batch=75, concurrency=4)
+    capabilities: ClassVar[Capabilities] = Capabilities()
+    notes = """\
+A request holds `{"messages": [...]}`; a message has `message_id`, `user_id`, `address`, `channel`, `campaign`, `step`,
+`variant`, `class`, `tags`, `ttl_seconds` (until it expires) and `content`.
+
+Headers: `webhook-id` and `Idempotency-Key` (a hash of the batch's message ids), `webhook-timestamp` (Unix seconds) and
+`webhook-signature`: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`, as in Standard Webhooks.
+
+A 2xx answer means that all were taken, unless `{"results": [{"message_id": ..., "status": ..., "error_code": ...,
+"provider_message_id": ...}]}` says otherwise for single messages: `accepted`, `rejected`, or `failed` (try again).
+
+| answer | meaning |
+|---|---|
+| 2xx | taken, except as told in `results` |
+| 400, 413, 422 | some message is bad: the batch is halved until it is found, the others go on |
+| 408, 421, 425, 429, 5xx | not taken; tried again, after `Retry-After` if it says so |
+| 502, 504, 520 to 524 | a proxy lost the service: `unknown`, unless `idempotent: true` |
+| 3xx, 401, 402, 403, 404, 405, 407, 410 | we are refused: this provider stops for this run, no message is lost |
+| other 4xx | rejected |"""
+
+    def __init__(self, name: str, options: Mapping[str, Any]) -> None:
+        super().__init__(name, options)
+        secret = self.options["secret"]
+        self._key = base64.b64decode(secret[6:]) if secret.startswith("whsec_") else secret.encode()
+        self._headers = {name: str(value) for name, value in self.options["headers"].items()}
+        self._headers |= {"Content-Type": "application/json", "User-Agent": "dbt-activate"}
+        self._fixed: dict[tuple[Any, ...], str] = {}
+
+    @property
+    def idempotent(self) -> bool:
+        return bool(self.options["idempotent"])
+
+    def build(self, batch: Sequence[Outgoing], at: dt.datetime) -> HttpRequest:
+        del at
+        body = ('{"messages":[' + ",".join([self._item(message) for message in batch]) + "]}").encode()
+        ids = "".join([message.message_id for message in batch])
+        key = hashlib.md5(ids.encode(), usedforsecurity=False).hexdigest()
+        headers = {**self._headers, "Idempotency-Key": key, "webhook-id": key}
+        return HttpRequest("POST", self.options["url"], headers, body)
+
+    def sign(self, request: HttpRequest, at: int) -> HttpRequest:
+        signed = b"%s.%d." % (request.headers["webhook-id"].encode(), at) + request.body
+        signature = base64.b64encode(hmac.digest(self._key, signed, "sha256")).decode()
+        added = {"webhook-timestamp": str(at), "webhook-signature": f"v1,{signature}"}
+        return replace(request, headers={**request.headers, **added})
+
+    def read_http(self, answer: HttpAnswer, batch: Sequence[Outgoing]) -> list[Outcome]:
+        outcomes = super().read_http(answer, batch)
+        if not 200 <= answer.status < 300 or not answer.body.lstrip().startswith(b"{"):
+            return outcomes
+        told = _results(answer.body)
+        return [_told(message, told[message.message_id]) if message.message_id in told else outcome
+                for message, outcome in zip(batch, outcomes, strict=True)] if told else outcomes  # fmt: skip
+
+    def _item(self, message: Outgoing) -> str:
+        # What a campaign's messages have in common is written once; this is the hot path of a large delivery.
+        group = (message.channel, message.campaign, message.step, message.variant, message.message_class, message.tags)
+        fixed = self._fixed.get(group)
+        if fixed is None:
+            fixed = self._fixed[group] = _members(message)
+        ttl = "null" if message.ttl_seconds is None else message.ttl_seconds
+        content = ",".join([f"{quoted(block)}:{quoted(text)}" for block, text in message.content.items()])
+        return (
+            f'{{"message_id":{quoted(message.message_id)},"user_id":{quoted(message.user_id)},'
+            f'"address":{quoted(message.address)},{fixed},"ttl_seconds":{ttl},"content":{{{content}}}}}'
+        )
+
+
+def _members(message: Outgoing) -> str:
+    members = {
+        "channel": message.channel, "campaign": message.campaign, "step": message.step, "variant": message.variant,
+        "class": message.message_class, "tags": list(message.tags),
+    }  # fmt: skip
+    return json.dumps(members, separators=(",", ":"))[1:-1]
+
+
+def _results(body: bytes) -> dict[str, dict[str, Any]]:
+    try:
+        results = json.loads(body).get("results")
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(results, list):
+        return {}
+    return {
+        item["message_id"]: item
+        for item in results
+        if isinstance(item, dict) and isinstance(item.get("message_id"), str)
+    }
+
+
+def _told(message: Outgoing, result: Mapping[str, Any]) -> Outcome:
+    status = _STATUSES.get(str(result.get("status")))
+    taken_as = safe_id(result.get("provider_message_id"), message)
+    if status is None:
+        return Outcome(message.message_id, "unknown", taken_as, "bad_result", "the answer's status is not known")
+    code = None if status == "accepted" else safe_code(result.get("error_code"), message)
+    return Outcome(message.message_id, status, taken_as, code)
