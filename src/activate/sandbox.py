@@ -7,7 +7,7 @@ import functools
 import re
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from jinja2 import StrictUndefined, Undefined, UndefinedError, nodes, pass_context, pass_eval_context
@@ -26,19 +26,7 @@ _MAX_BITS = 4_096
 _LEFT_OUT = ("random", "pprint", "xmlattr", "urlize")
 # Methods of text that make long ones out of short ones; there are filters for the same, with a bound.
 _LONG_METHODS = frozenset(
-    {
-        "center",
-        "encode",
-        "expandtabs",
-        "format",
-        "format_map",
-        "join",
-        "ljust",
-        "replace",
-        "rjust",
-        "translate",
-        "zfill",
-    }
+    "center encode expandtabs format format_map join ljust replace rjust translate zfill".split()
 )
 _DIRECTIVE = re.compile(r"%(-?[aAbBdHIjmMpSuUVwyYGzZ%])|%|[^%]+", re.DOTALL)
 _DIGITS = re.compile(r"\d{4,}")
@@ -110,11 +98,22 @@ def _label(obj: object) -> str | None:
 class Row(dict[str, Any]):
     """A row that templates read: `row.column` is always the column, also where a dict has a method of that name."""
 
-    __slots__ = ("label",)
+    __slots__ = ()
+    label: ClassVar[str]
 
-    def __init__(self, label: str, values: Mapping[str, Any]) -> None:
-        super().__init__(values)
-        self.label = label
+
+class ProfileRow(Row):
+    """The person's row in the profiles model."""
+
+    __slots__ = ()
+    label = "profile"
+
+
+class ContextRow(Row):
+    """The row that brought the person in."""
+
+    __slots__ = ()
+    label = "context"
 
 
 class _Generator(CodeGenerator):
@@ -152,7 +151,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             try:
                 value = obj[attribute]
             except KeyError:
-                if type(obj) is Row:
+                if isinstance(obj, Row):
                     return Missing(obj=obj, name=attribute)
             else:
                 return value if value is not None else Null(obj, attribute)
@@ -161,7 +160,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self._present(super().getattr(obj, attribute), obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        if type(obj) is Row or (isinstance(obj, str) and isinstance(argument, str)):
+        if isinstance(obj, Row) or (isinstance(obj, str) and isinstance(argument, str)):
             return self.getattr(obj, str(argument))
         return self._present(super().getitem(obj, argument), obj, argument)
 

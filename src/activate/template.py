@@ -18,13 +18,22 @@ from jinja2 import Template as JinjaTemplate
 from jinja2.runtime import Context
 
 from activate.errors import ActivateError
-from activate.sandbox import MAX_OUTPUT, Row, Sandbox, TemplateLimit, UnknownName
+from activate.sandbox import MAX_OUTPUT, ContextRow, ProfileRow, Sandbox, TemplateLimit, UnknownName
 from activate.template_check import Source, TemplateInfo, TemplateMistake, check
 
 __all__ = [
-    "NAMES", "Row", "Template", "TemplateAbort", "TemplateFailed", "TemplateInfo", "TemplateMistake",
-    "Templates", "inspect_template", "template_names",
-]  # fmt: skip
+    "NAMES",
+    "ContextRow",
+    "ProfileRow",
+    "Template",
+    "TemplateAbort",
+    "TemplateFailed",
+    "TemplateInfo",
+    "TemplateMistake",
+    "Templates",
+    "inspect_template",
+    "template_names",
+]
 
 NAMES: Mapping[str, str] = {
     "profile": "The person's row in the profiles model, e.g. `profile.first_name`.",
@@ -169,7 +178,7 @@ class Template:
         ) or ((BODY, halves[False].functions(None), halves[False].context),)
 
     def render(self, names: Mapping[str, Any]) -> dict[str, str]:
-        """Render every block for one message. `names` are those of `NAMES`, rows wrapped as `Row`.
+        """Render every block for one message. `names` are those of `NAMES`, the rows as ProfileRow and ContextRow.
 
         Raises TemplateAbort and TemplateFailed.
         """

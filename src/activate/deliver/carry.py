@@ -1,4 +1,4 @@
-"""What every way of handing a request over has in common: it answers, or it says how sure it is that nothing was taken."""
+"""What all ways of handing a request over have in common: an answer, or how sure it is that nothing was taken."""
 
 from __future__ import annotations
 

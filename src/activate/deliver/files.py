@@ -39,13 +39,13 @@ class FileCarrier:
 
     def already_taken(self, path: Path, message_ids: frozenset[str]) -> frozenset[str]:
         """Search a file for messages. It is read to the end, since anything may have been appended since a crash."""
+        if not path.exists():
+            return frozenset()
         try:
             with _locked(path) as handle:
                 _repair(handle)
             with path.open("rb") as lines:
                 return frozenset(found for line in lines if (found := _message_id(line)) in message_ids)
-        except FileNotFoundError:
-            return frozenset()
         except OSError as error:
             raise NotTaken(_code(error)) from None
 
@@ -56,8 +56,11 @@ class FileCarrier:
                 left = left[os.write(handle, left) :]
         except OSError:
             # The disk is full: take back the part that fitted, so that no reader sees half a batch.
-            if stat.S_ISREG(os.fstat(handle).st_mode):
-                os.ftruncate(handle, size)
+            try:
+                if stat.S_ISREG(os.fstat(handle).st_mode):
+                    os.ftruncate(handle, size)
+            except OSError:
+                raise InDoubt("not_taken_back") from None
             raise
         try:
             os.fsync(handle)

@@ -71,8 +71,8 @@ class HttpCarrier:
                 raise Unusable("bad_url", "the provider's url cannot be used") from None
             # Proxies and certificates as the environment says, as `requests` itself would find them.
             settings = session.merge_environment_settings(request.url, {}, None, None, None)
-            settings.pop("stream")
-            found = self._prepared[request.url] = (template, settings)
+            kept = {name: settings.get(name) for name in ("proxies", "verify", "cert")}
+            found = self._prepared[request.url] = (template, kept)
         prepared = found[0].copy()
         prepared.body = request.body
         prepared.headers.update(request.headers)

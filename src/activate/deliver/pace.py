@@ -44,7 +44,7 @@ class Pace:
 
 
 class Breaker:
-    """Opens after so many requests in a row of which nothing was taken; then the provider is left alone for this run."""
+    """Opens after so many requests in a row of which nothing was taken; the provider is then left alone for this run."""
 
     def __init__(self, allowed: int) -> None:
         self._allowed = allowed
