@@ -191,7 +191,7 @@ class _Native(str):
 
 def _renderer(file: str, secrets: Mapping[str, str], variables: Mapping[str, Any]) -> Callable[[Any, str], Any]:
     """Return a function that renders the strings in a value as dbt renders profiles.yml; it is told the key."""
-    from jinja2 import StrictUndefined, TemplateError  # noqa: PLC0415  # `dbt-activate --help` has to be quick
+    from jinja2 import StrictUndefined  # noqa: PLC0415  # `dbt-activate --help` has to be quick
     from jinja2.nativetypes import NativeCodeGenerator  # noqa: PLC0415
     from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415
 
@@ -215,7 +215,7 @@ def _renderer(file: str, secrets: Mapping[str, str], variables: Mapping[str, Any
             return _join(template.root_render_func(template.new_context()))
         except SettingsError:
             raise
-        except (TemplateError, TypeError, ValueError, SyntaxError) as error:
+        except Exception as error:  # what a template computes can fail in any way
             if key.rsplit(".", 1)[-1] in ("password", "pass"):
                 return value  # a password may look like Jinja; dbt leaves it as it is, too
             # The error's own words could quote a secret, so only its kind is told.

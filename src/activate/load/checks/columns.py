@@ -88,19 +88,19 @@ def _contract_columns(model: Model) -> Iterator[tuple[str, str, tuple[str, ...]]
 
 
 def _fault(column: str, families: tuple[str, ...], known: Columns | None, owner: str) -> str | None:
-    """What is wrong with a column, or None. Names are compared exactly: statements quote them."""
+    """What is wrong with a column, or None. A name may differ from the column's in case, if only one column fits."""
     if known is None:
         return None
-    if column not in known.types:
+    alike = [name for name in known.types if name.lower() == column.lower()]
+    spelled = column if column in alike else alike[0] if len(alike) == 1 else None
+    if spelled is None:
         if not known.certain:
             return f"{owner} does not declare a column {column!r}{nearest(column, known.types)}"
         return f"{owner} has no column {column!r}; its columns: {', '.join(known.types)}{nearest(column, known.types)}"
-    type_name = known.types[column]
+    type_name = known.types[spelled]
     found = family(type_name)
     if found is not None and found not in families:
-        return (
-            f"the column {column!r} of {owner} is {type_name}; it must be {_WORDS[families]}: cast it in the dbt model"
-        )
+        return f"the column {column!r} of {owner} is {type_name}; it must be {_WORDS[families]}: cast it in the dbt model"
     return None
 
 
