@@ -147,7 +147,17 @@ class Shop:
     def tick(self, now: dt.datetime = NOW) -> None:
         self.state(
             RUNS, run_id=f"r{now:%d%H%M}", now=now, started_at=now, finished_at=now, status="decided", rules_version="v",
-            counts=json.dumps({"entries": 1, "send": 2}),
+            counts=json.dumps(
+                {
+                    "entered": {"abandoned_cart": 1200},
+                    "invalid": {},
+                    "decisions": [
+                        ["abandoned_cart", "send", "send", "ready", "push", 900],
+                        ["abandoned_cart", "send", "send", "ready", "email", 100],
+                        ["welcome", "defer", "window", "window_closed", "email", 30],
+                    ],
+                }
+            ),
         )  # fmt: skip
         for campaign in self.campaigns:
             self.state(SCANS, campaign=campaign.campaign, scanned_to=now, live_from=LAUNCH, run_id=f"r{now:%d%H%M}")

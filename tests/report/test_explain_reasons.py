@@ -140,12 +140,12 @@ CASES: dict[str, Case] = {
     "already_waiting": Case(_refused("already_waiting", evidence="e0ffee"), ("still waiting", "e0ffee")),
     "not_re_eligible": Case(
         _refused("not_re_eligible", _sent_before),
-        ("last send was at 2026-03-24 09:00:00 UTC", "1 week must pass", "2026-03-31 09:00:00 UTC", "frequency_caps[0]"),
+        ("last send was at 2026-03-24 09:00 UTC", "1 week must pass", "2026-03-31 09:00 UTC", "frequency_caps[0]"),
     ),
     "restarted": Case(_step("restarted", channel=None, evidence="e0ffee"), ("later occurrence took its place",)),
     "campaign_ended": Case(_step("campaign_ended", channel=None), ("ended at 2027-01-01",)),
     "campaign_removed": Case(_removed, ("file was removed",)),
-    "exception_event": Case(_exception, ("purchase p7 happened at 2026-03-27 09:12:00", "loaded at 2026-03-27 09:13")),
+    "exception_event": Case(_exception, ("purchase p7 happened at 2026-03-27 09:12", "loaded at 2026-03-27 09:13")),
     "not_in_audience": Case(_refused("not_in_audience"), ("not in vip",)),
     "left_segment": Case(_left, ("not in vip", "recheck"), "welcome"),
     "no_profile": Case(_nobody, ("0 rows for this key",)),
@@ -161,15 +161,15 @@ CASES: dict[str, Case] = {
     "zone_invalid": Case(_profile("zone_invalid", time_zone="(GMT-08:00) Pacific"), ("'(GMT-08:00) Pacific'",)),
     "window_closed": Case(
         _step("window_closed", NIGHT, zone="Europe/Berlin", retry_at=dt.datetime(2026, 3, 28, 8)),
-        ("open 09:00-21:00 Europe/Berlin", "Friday 21:14", "opens Saturday 09:00", "2026-03-28 08:00:00 UTC", "every tick"),
+        ("open 09:00-21:00 Europe/Berlin", "Friday 21:14", "opens Saturday 09:00", "2026-03-28 08:00 UTC", "every tick"),
     ),
     "superseded": Case(_step("superseded", evidence="e0ffee"), ("e0ffee went instead", "open until Friday 21:00")),
-    "expired": Case(_step("expired", ENTERED + 25 * HOUR), ("expires at 2026-03-28 09:00:00 UTC", "1 hour before")),
+    "expired": Case(_step("expired", ENTERED + 25 * HOUR), ("expires at 2026-03-28 09:00 UTC", "1 hour before")),
     "expired_in_quiet_hours": Case(
-        _step("expired_in_quiet_hours", NIGHT, zone="Europe/Berlin"), ("closed", "expires at 2026-03-28 09:00:00 UTC")
+        _step("expired_in_quiet_hours", NIGHT, zone="Europe/Berlin"), ("closed", "expires at 2026-03-28 09:00 UTC")
     ),
     "frequency_cap": Case(
-        _capped, ("frequency_caps[0] was full with 2", "2 per 1 day: 2 counted, full (promo of 2026-03-27 06:35; promo of")
+        _capped, ("frequency_caps[0] was full: 2 counted", "2 per 1 day: 2 counted, full (promo of 2026-03-27 06:35, promo of")
     ),
     "control_group": Case(_step("control_group"), ("campaign's control group", "10% of people")),
     "global_control_group": Case(_global, ("global control group", "5% of people")),
@@ -224,7 +224,7 @@ def test_a_changed_rule_is_told_as_the_entry_followed_it(shop: Shop) -> None:
     longer = changed(CART, steps=[{"wait": "30 minutes", "channels": ["push"], "template": "cart", "expires": "9 days"}])
     shop.campaigns = (longer, WELCOME)
     told = words_of(explain(shop.warehouse, shop.project, "ann", now=NOW).campaigns[0])
-    assert "expires at 2026-03-28 09:00:00 UTC" in told
+    assert "expires at 2026-03-28 09:00 UTC" in told
 
 
 def test_caps_are_those_of_the_policy_that_apply_to_the_candidate(shop: Shop) -> None:

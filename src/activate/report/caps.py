@@ -32,8 +32,8 @@ class Count:
 
     @property
     def text(self) -> str:
-        """`2 per 1 day: 2 counted, full (promo of 2026-03-28 10:05; …)`."""
-        counted = "; ".join(f"{row['campaign']} of {short(row['queued_at'])}" for row in self.messages)
+        """`2 per 1 day: 2 counted, full (promo of 2026-03-28 10:05, …)`."""
+        counted = ", ".join(f"{row['campaign']} of {short(row['queued_at'])}" for row in self.messages)
         found = f"{self.cap}: {len(self.messages)} counted{', full' if self.is_full else ''}"
         return f"{found} ({counted})" if counted else found
 

@@ -161,7 +161,7 @@ class Door:
             ("where_false", not row.passes),
             ("in_future", row.time > self.as_of),
             ("not_loaded", row.loaded is not None and row.loaded > self.as_of),
-            ("behind_scan", row.loaded is not None and row.loaded <= self._read_from()),
+            ("behind_scan", max(row.time, row.loaded or row.time) <= self._read_from()),
         )
         return next((why for why, holds in tests if holds), "awaiting_tick")
 

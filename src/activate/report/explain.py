@@ -14,12 +14,14 @@ from activate.report.caps import History
 from activate.report.door import Door
 from activate.report.passage import Passage, entry_story
 from activate.report.person import Person
-from activate.report.phrases import ABSENCES
+from activate.report.phrases import ABSENCES, PHRASES
 from activate.report.state import Row, State
-from activate.report.story import Absence, CampaignStory, EntryStory, Refusal, Story
+from activate.report.story import Absence, Answered, CampaignStory, EntryStory, Refusal, StepStory, Story
 from activate.report.text import when
 from activate.tables import AUDITS, CAMPAIGN_VERSIONS, DECISIONS, ENTRIES, MESSAGES
 from activate.warehouses.base import Warehouse
+
+_SENT = {"accepted": "sent", "queued": "queued, not delivered yet,", "claimed": "being delivered", "failed": "not taken yet"}
 
 
 @dataclass(frozen=True)
@@ -144,25 +146,38 @@ class _Teller:
     def _story(
         self, name: str, entries: tuple[EntryStory, ...], refusals: tuple[Refusal, ...], absence: Absence | None
     ) -> CampaignStory:
-        newest_entry = max((_last_word(entry) for entry in entries), default=None)
-        newest_refusal = max(((row.decided_at, row.text) for row in refusals), default=None)
-        if newest_entry and (newest_refusal is None or newest_entry[0] >= newest_refusal[0]):
-            state = "open" if any(entry.is_open for entry in entries) else "over"
-            return CampaignStory(name, state, newest_entry[1], entries, refusals, absence)
-        if newest_refusal:
-            state = "open" if any(entry.is_open for entry in entries) else "refused"
-            return CampaignStory(name, state, newest_refusal[1], entries, refusals, absence)
-        text = absence.text if absence else "nothing is recorded"
-        return CampaignStory(name, "never_entered", f"never entered: {text}", entries, refusals, absence)
+        is_open = any(entry.is_open for entry in entries)
+        newest = max((_last_word(entry) for entry in entries), default=None)
+        refused = refusals[0] if refusals else None
+        if refused and (newest is None or newest[0] < refused.decided_at):
+            headline = f"refused at the door: {PHRASES[refused.reason].meaning}"
+            return CampaignStory(name, "open" if is_open else "refused", headline, entries, refusals, absence)
+        if newest:
+            return CampaignStory(name, "open" if is_open else "over", newest[1], entries, refusals, absence)
+        headline = f"never entered: {absence.text if absence else 'nothing is recorded'}"
+        return CampaignStory(name, "never_entered", headline, entries, refusals, absence)
 
 
 def _last_word(entry: EntryStory) -> tuple[dt.datetime, str]:
+    """When the entry's newest answer was given, and that answer in a few words."""
     if not entry.steps:
         return entry.seen_at, f"entered at {when(entry.entered_at)}"
     step = entry.steps[-1]
-    at = step.answers[-1].decided_at if step.answers else entry.seen_at
-    place = f"step {step.step}: " if step.step > 1 else ""
-    return at, f"{place}{step.text}"
+    place = f"step {step.step} " if len(entry.steps) > 1 else ""
+    if not step.answers:
+        return entry.seen_at, f"{place}waits until {when(step.due_at)}" if step.due_at else f"{place}waits"
+    last = step.answers[-1]
+    return last.decided_at, place + _in_a_few_words(step, last)
+
+
+def _in_a_few_words(step: StepStory, last: Answered) -> str:
+    if step.fate == "sent":
+        status = step.message.status if step.message else "unknown"
+        return f"{_SENT.get(status, status)} by {last.channel}"
+    meaning = PHRASES[last.reason].meaning
+    if step.fate == "deferred":
+        return f"held back{f' until {when(step.retry_at)}' if step.retry_at else ''}: {meaning}"
+    return f"{'withheld' if step.fate == 'withheld' else 'not sent'}: {meaning}"
 
 
 def _absence(why: str) -> Absence:

@@ -187,8 +187,8 @@ def _caps(asked: Asked, decided: bool) -> Told:
         facts.update(rule=rule, observed=observed, evidence=asked.decision["evidence"])
         ahead = ""
         if asked.decision["evidence"]:
-            ahead = "; a message of higher rank in the same tick took room"
-        return f"{rule} was full with {observed}{ahead}. {told}", facts
+            ahead = f", among them {asked.decision['evidence']} of the same tick, which ranks higher"
+        return f"{rule} was full: {observed} counted{ahead}; {told}", facts
     return told, facts
 
 

@@ -12,8 +12,9 @@ from activate.report.localtime import to_local
 
 
 def when(instant: dt.datetime) -> str:
-    """`2026-03-29 10:05:00 UTC`; fractions of a second only where there are some."""
-    return f"{instant.isoformat(sep=' ', timespec='milliseconds' if instant.microsecond else 'seconds')} UTC"
+    """`2026-03-29 10:05 UTC`; seconds and their fractions only where there are some."""
+    precision = "milliseconds" if instant.microsecond else "seconds" if instant.second else "minutes"
+    return f"{instant.isoformat(sep=' ', timespec=precision)} UTC"
 
 
 def short(instant: dt.datetime) -> str:
