@@ -160,7 +160,9 @@ class Shop:
 def _replaced(text: str, replaced: Mapping[str, str]) -> str:
     for key, line in replaced.items():
         lines = text.splitlines()
-        at = [number for number, written in enumerate(lines) if written.strip().removeprefix("- ").startswith(f"{key}:")]
+        at = [
+            number for number, written in enumerate(lines) if written.strip().removeprefix("- ").startswith(f"{key}:")
+        ]
         assert len(at) == 1, f"{key} is on {len(at)} lines"
         indent = lines[at[0]][: len(lines[at[0]]) - len(lines[at[0]].lstrip())]
         dash = "- " if lines[at[0]].lstrip().startswith("- ") else ""

@@ -101,7 +101,7 @@ def test_an_unreachable_postgres_is_a_settings_error_without_the_password() -> N
 def test_postgres_is_opened_with_dbts_names_and_odd_characters(postgres_server: str) -> None:
     address = urlsplit(postgres_server)
     admin = connect(_target(postgres_server, {}))
-    admin.execute(exp.Command(this="CREATE", expression='ROLE "o\'dd us@r" LOGIN PASSWORD \'p@ss/wörd:%\''))
+    admin.execute(exp.Command(this="CREATE", expression="ROLE \"o'dd us@r\" LOGIN PASSWORD 'p@ss/wörd:%'"))
     admin.execute(exp.Command(this="CREATE", expression='SCHEMA "my schema" AUTHORIZATION "o\'dd us@r"'))
     try:
         odd = {"user": "o'dd us@r", "pass": "p@ss/wörd:%", "search_path": '"my schema", public', "sslmode": "disable"}

@@ -154,9 +154,7 @@ def test_outputs_that_are_not_used_need_no_variables(project: Path) -> None:
 
 
 def test_a_password_that_looks_like_jinja_is_taken_as_it_is(project: Path) -> None:
-    (project / "profiles.yml").write_text(
-        "shop: {outputs: {default: {type: postgres, password: 'a{{b', host: 'x'}}}\n"
-    )
+    (project / "profiles.yml").write_text("shop: {outputs: {default: {type: postgres, password: 'a{{b', host: 'x'}}}\n")
     assert load_target(find_options()).settings["password"] == "a{{b"
 
 
