@@ -30,7 +30,8 @@ both = pytest.mark.parametrize("dialect", DIALECTS)
 # A row of these columns, and what each expression says of it.
 ROW = """\
 SELECT CAST(120.5 AS DECIMAL(10, 2)) AS cart_value, 'Ann O''Neil' AS name, TRUE AS is_vip,
-CAST('2026-03-01 10:30:00' AS TIMESTAMP) AS occurred_at, CAST('{"cart_id": "c1", "deep": {"x": 5}}' AS JSON) AS properties,
+CAST('2026-03-01 10:30:00' AS TIMESTAMP) AS occurred_at,
+CAST('{"cart_id": "c1", "deep": {"x": 5}}' AS JSON) AS properties,
 7 AS n, 'a' AS "Mixed Case", 'b' AS "odd \"\"name\"\"", 'c' AS "select" """
 TRUE_OF_THE_ROW = [
     "cart_value > 100",

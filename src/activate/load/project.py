@@ -61,7 +61,7 @@ def read_project(
         )
     rules = load_rules(options.project_dir)
     if rules.policy is None:
-        return Reading(None, rules.mistakes, rules.positions, manifest)
+        return Reading(None, tuple(sorted(rules.mistakes)), rules.positions, manifest)
     project = Project(options.project_dir, manifest.project, rules.policy, rules.campaigns, manifest.models)
     dialect = manifest.adapter if Dialect.get(manifest.adapter) else "duckdb"
     scene = Scene(project, rules.positions, manifest, dialect, not _has_error(rules.mistakes), today)
