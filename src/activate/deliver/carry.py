@@ -33,5 +33,5 @@ class Carrier(Protocol):
     def close(self) -> None:
         """Give the connection back."""
 
-    def already_taken(self, path: Path, message_ids: frozenset[str]) -> frozenset[str] | None:
-        """Which of the messages were taken before, or None where nobody can tell."""
+    def already_taken(self, path: Path, message_ids: frozenset[str]) -> frozenset[str]:
+        """Which of the messages were taken before; asked only for providers that name a place to look."""

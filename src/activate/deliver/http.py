@@ -41,8 +41,8 @@ class HttpCarrier:
     def close(self) -> None:
         self._adapter.close()
 
-    def already_taken(self, path: Path, message_ids: frozenset[str]) -> None:
-        del path, message_ids
+    def already_taken(self, path: Path, message_ids: frozenset[str]) -> frozenset[str]:
+        raise NotImplementedError("nobody can be asked what was taken")
 
     def carry(self, request: Request) -> HttpAnswer:
         assert isinstance(request, HttpRequest)

@@ -32,8 +32,8 @@ class MailCarrier:
             except (smtplib.SMTPException, OSError):
                 session.close()
 
-    def already_taken(self, path: Path, message_ids: frozenset[str]) -> None:
-        del path, message_ids
+    def already_taken(self, path: Path, message_ids: frozenset[str]) -> frozenset[str]:
+        raise NotImplementedError("nobody can be asked what was taken")
 
     def carry(self, request: Request) -> MailAnswer:
         assert isinstance(request, MailRequest)

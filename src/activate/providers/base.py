@@ -157,6 +157,7 @@ class Provider(abc.ABC):
 
     type: ClassVar[str]
     summary: ClassVar[str]
+    transport: ClassVar[Literal["http", "mail", "file"]] = "http"
     declared: ClassVar[tuple[Option, ...]] = ()
     defaults: ClassVar[Limits] = Limits()
     capabilities: ClassVar[Capabilities] = Capabilities()
@@ -203,6 +204,11 @@ class Provider(abc.ABC):
         """Names that templates may use because of this provider, e.g. `unsubscribe_url`."""
         del user_id, channel
         return {}
+
+    def looked_up_in(self, at: dt.datetime) -> Path | None:
+        """The file that holds what was handed over at this instant; None where nothing can be looked up."""
+        del at
+        return None
 
     @abc.abstractmethod
     def build(self, batch: Sequence[Outgoing], at: dt.datetime) -> Request:

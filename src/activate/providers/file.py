@@ -24,6 +24,7 @@ class File(Provider):
     """One JSON object per line; `{date}` in the path is the UTC day of the delivery."""
 
     type = "file"
+    transport = "file"
     summary = "Appends messages to JSON Lines files."
     declared = (
         Option("path", "The file; `{date}` becomes the UTC day of the delivery.", required=True, check=_check_path),
@@ -43,14 +44,13 @@ Relative paths start from the dbt project."""
         super().__init__(name, options)
         self._address = bool(self.options["include_address"])
 
-    def path(self, at: dt.datetime) -> Path:
-        """The file that a delivery at this instant goes to."""
+    def looked_up_in(self, at: dt.datetime) -> Path:
         return Path(self.options["path"].replace("{date}", f"{at:%Y-%m-%d}"))
 
     def build(self, batch: Sequence[Outgoing], at: dt.datetime) -> FileRequest:
         lines = [json.dumps(self._line(message), ensure_ascii=False, separators=(",", ":")) for message in batch]
         # Lone surrogates cannot be written as UTF-8; a replacement character can.
-        return FileRequest(self.path(at), ("\n".join(lines) + "\n").encode("utf-8", "replace"))
+        return FileRequest(self.looked_up_in(at), ("\n".join(lines) + "\n").encode("utf-8", "replace"))
 
     def _line(self, message: Outgoing) -> dict[str, Any]:
         line: dict[str, Any] = {

@@ -56,6 +56,7 @@ class Smtp(Provider):
     """One connection per sender thread, one transaction per message."""
 
     type = "smtp"
+    transport = "mail"
     summary = "Hands e-mail to an SMTP server."
     declared = (
         Option("host", "The server.", required=True),

@@ -1,0 +1,44 @@
+"""What sending needs from the state: the outbox of one provider. `activate.record.deliveries` has it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from activate.message import Attempt, Interrupted, Work
+
+
+class Outbox(Protocol):
+    """The outbox of one provider; used by one thread, inside `lease`."""
+
+    def lease(self, wait_seconds: float) -> AbstractContextManager[None]:
+        """Be the only one that delivers for this provider; raises LeaseHeldError."""
+
+    def interrupted(self) -> list[Interrupted]:
+        """Claims without an outcome, left by a run that died."""
+
+    def collect(self) -> Work:
+        """Put the open messages in order, and tell what they are."""
+
+    def choose(self, columns: frozenset[str], context: bool) -> None:
+        """Say which columns of the profile the waves shall hold, and whether the row that brought the person in."""
+
+    def wave(self, after: int, size: int, at: dt.datetime) -> pa.Table:
+        """The messages at places (after, after + size], as things are at this moment."""
+
+    def write(self, rows: Sequence[Attempt], at: dt.datetime) -> None:
+        """Write attempts down, all or none; they are safe when this returns."""
+
+    def left(self) -> tuple[int, dt.datetime | None]:
+        """How many collected messages are still open, and the oldest `queued_at` among them."""
+
+    def finish(self, counts: dict[str, Any], now: dt.datetime, started_at: dt.datetime, finished_at: dt.datetime,
+               open_from: dt.datetime | None) -> None:  # fmt: skip
+        """Write the run down."""
+
+    def close(self) -> None:
+        """Give the connection back."""

@@ -1,0 +1,67 @@
+"""What a delivery works with: attempts to write down, claims that a dead run left, and the report at the end."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+STATUSES = ("claimed", "accepted", "rejected", "failed", "unknown", "aborted", "expired")
+
+
+class Attempt(NamedTuple):
+    """One row of `deliveries` to write. `error` holds no address and no content."""
+
+    message_id: str
+    attempt: int
+    status: str
+    provider_message_id: str | None = None
+    error_code: str | None = None
+    error: str | None = None
+    final: bool = True
+
+
+class Interrupted(NamedTuple):
+    """A message that was claimed by a run that died before it wrote an outcome."""
+
+    message_id: str
+    message_class: str
+    attempt: int
+    claimed_at: dt.datetime
+
+
+class Kind(NamedTuple):
+    """What decides which template a message takes."""
+
+    template: str
+    channel: str
+    variant: str | None
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is open for a provider: how many messages, of which kinds, and the latest `queued_at` ever seen."""
+
+    total: int
+    kinds: tuple[Kind, ...]
+    latest: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class ProviderReport:
+    """What one delivery to one provider did. `counts` are outcomes by status; `left` messages are still open.
+
+    `error` says why the provider was left alone before everything was tried; None if it was not.
+    """
+
+    provider: str
+    counts: dict[str, int] = field(default_factory=dict)
+    left: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+
+    @property
+    def unusable(self) -> bool:
+        """Whether nothing could be handed over at all, though there was something to hand over."""
+        return self.error is not None and not self.counts.get("accepted") and not self.counts.get("rejected")

@@ -1,0 +1,234 @@
+"""The outbox of one provider: what is open, what was left in doubt, and what became of each message.
+
+Everything is bounded by a watermark (the smallest `queued_at` that may still be open, kept in the counts of the
+delivery's own run), so that the cost follows what is open and not what is past.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import sqlglot
+from sqlglot import exp
+
+from activate.errors import WarehouseError
+from activate.message import Attempt, Interrupted, Kind, Work
+from activate.project import Project, Relation
+from activate.record.wave import CONTEXT, WORK, replace, wave_query
+from activate.tables import Table
+from activate.warehouses.base import Warehouse, literal
+
+_BEGINNING = dt.datetime(1900, 1, 1)
+_DELIVERED = "delivered"
+_SCHEMA = pa.schema(
+    [
+        ("message_id", pa.string()), ("attempt", pa.int64()), ("status", pa.string()), ("provider", pa.string()),
+        ("provider_message_id", pa.string()), ("error_code", pa.string()), ("error", pa.string()),
+        ("run_id", pa.string()), ("recorded_at", pa.timestamp("us")), ("final", pa.bool_()),
+    ]
+)  # fmt: skip
+_RUN = pa.schema(
+    [
+        ("run_id", pa.string()), ("now", pa.timestamp("us")), ("started_at", pa.timestamp("us")),
+        ("finished_at", pa.timestamp("us")), ("status", pa.string()), ("rules_version", pa.string()),
+        ("counts", pa.string()),
+    ]
+)  # fmt: skip
+
+# A delivery's rows are written at or after `queued_at` (see `earliest`), so `recorded_at` can be bounded by it.
+_STATE = """
+WITH s AS (
+SELECT d.message_id, MAX(d.attempt) AS attempt, MAX(CASE WHEN d.final THEN 1 ELSE 0 END) AS closed,
+  MAX(CASE WHEN d.status = 'claimed' THEN d.attempt END) AS claimed,
+  MAX(CASE WHEN d.status <> 'claimed' THEN d.attempt ELSE 0 END) AS told,
+  MAX(CASE WHEN d.status = 'claimed' THEN d.recorded_at END) AS claimed_at
+FROM state.deliveries AS d WHERE d.recorded_at >= :since GROUP BY d.message_id
+)"""
+_INTERRUPTED = f"""{_STATE}
+SELECT m.message_id, m.class, s.claimed, s.claimed_at
+FROM state.messages AS m JOIN s ON s.message_id = m.message_id
+WHERE m.provider = :provider AND m.queued_at >= :since AND s.closed = 0 AND s.claimed > s.told
+ORDER BY m.message_id
+"""
+_WORK = f"""{_STATE}
+SELECT ROW_NUMBER() OVER (
+    ORDER BY CASE m.class WHEN 'transactional' THEN 0 ELSE 1 END, m.priority DESC, m.queued_at, m.message_id
+  ) AS place,
+  m.message_id, m.entry_id, m.campaign, m.step, m.variant, m.user_id, m.channel, m.class, m.tags, m.expires_at,
+  m.send_by, m.template, m.queued_at, COALESCE(s.attempt, 0) AS attempt
+FROM state.messages AS m LEFT JOIN s ON s.message_id = m.message_id
+WHERE m.provider = :provider AND m.queued_at >= :since AND COALESCE(s.closed, 0) = 0
+"""
+# The last tick before a message was queued left its entry open or had not seen it yet, so the entry is not older than
+# what that tick noted as its oldest open one.
+_LIVE_FROM = """
+SELECT CASE WHEN COUNT(*) = COUNT(f.live_from) THEN MIN(f.live_from) END FROM (
+  SELECT o.campaign, MAX(s.live_from) AS live_from
+  FROM (SELECT campaign, MIN(queued_at) AS first FROM deliver_work GROUP BY campaign) AS o
+  LEFT JOIN state.scans AS s ON s.campaign = o.campaign AND s.scanned_to < o.first
+  GROUP BY o.campaign
+) AS f
+"""
+_CONTEXT = """
+SELECT w.place, e.context FROM deliver_work AS w JOIN state.entries AS e ON e.entry_id = w.entry_id
+WHERE e.recorded_at >= :since
+"""
+_LEFT = """
+SELECT COUNT(*) AS messages, MIN(w.queued_at) AS oldest FROM deliver_work AS w
+LEFT JOIN (SELECT d.message_id FROM state.deliveries AS d WHERE d.final AND d.recorded_at >= :since) AS d
+  ON d.message_id = w.message_id
+WHERE d.message_id IS NULL
+"""
+
+
+class Outbox:
+    """The outbox of one provider, on a connection of its own. Used by one thread, inside `lease`."""
+
+    def __init__(self, warehouse: Warehouse, project: Project, provider: str, run_id: str) -> None:
+        self._warehouse = warehouse
+        self._project = project
+        self._provider = provider
+        self._run_id = run_id
+        self._schema = project.policy.state.schema_
+        self._since = _BEGINNING
+        self._columns: tuple[str, ...] = ()
+        self._context = False
+
+    @contextlib.contextmanager
+    def lease(self, wait_seconds: float) -> Iterator[None]:
+        """Be the only one that delivers for this provider; raises LeaseHeldError."""
+        with self._warehouse.lock(f"deliver:{self._provider}", wait_seconds):
+            self._since = self._watermark()
+            try:
+                yield
+            finally:
+                with contextlib.suppress(WarehouseError):  # a lost connection has dropped them already
+                    self._drop()
+
+    def interrupted(self) -> list[Interrupted]:
+        """Claims without an outcome. While we hold the lease, nobody else can still be working on them."""
+        rows = self._warehouse.query(self._tree(_INTERRUPTED))
+        return [Interrupted(*values) for values in zip(*(column.to_pylist() for column in rows.columns), strict=True)]
+
+    def collect(self) -> Work:
+        """Put the open messages in order into a temporary table, and tell what they are."""
+        self._drop()
+        self._create(WORK, self._tree(_WORK))
+        total = self._warehouse.scalar(self._tree("SELECT COUNT(*) FROM deliver_work"))
+        kinds = self._warehouse.query(self._tree("SELECT DISTINCT template, channel, variant FROM deliver_work"))
+        latest = self._warehouse.scalar(
+            self._tree("SELECT MAX(queued_at) FROM state.messages WHERE provider = :provider AND queued_at >= :since")
+        )
+        assert isinstance(total, int)
+        assert latest is None or isinstance(latest, dt.datetime)
+        found = zip(*(kinds.column(name).to_pylist() for name in Kind._fields), strict=True)
+        return Work(total, tuple(Kind(*values) for values in found), latest)
+
+    def choose(self, columns: frozenset[str], context: bool) -> None:
+        """Say what templates use: columns of the profile, and whether the row that brought the person in."""
+        self._columns = tuple(sorted(columns))
+        self._context = context
+        if not context:
+            return
+        live_from = self._warehouse.scalar(self._tree(_LIVE_FROM))
+        self._create(CONTEXT, self._tree(_CONTEXT, since=literal(live_from or _BEGINNING)))
+        if live_from is not None and not self._is_complete():
+            self._warehouse.execute(_dropped(CONTEXT))
+            self._create(CONTEXT, self._tree(_CONTEXT, since=literal(_BEGINNING)))
+
+    def wave(self, after: int, size: int, at: dt.datetime) -> pa.Table:
+        """The messages at places (after, after + size], with profile, address and verdict as of this moment."""
+        query = wave_query(
+            self._project, self._warehouse, self._columns, after, after + size, at, context=self._context
+        )
+        return self._warehouse.query(query)
+
+    def write(self, rows: Sequence[Attempt], at: dt.datetime) -> None:
+        """Append rows to `deliveries`, all or none. They are on disk when this returns."""
+        if not rows:
+            return
+        count = len(rows)
+        told: list[Any] = [list(column) for column in zip(*rows, strict=True)]
+        arrays = dict(zip(Attempt._fields, told, strict=True))
+        constant = {"provider": self._provider, "run_id": self._run_id, "recorded_at": at}
+        table = pa.Table.from_arrays(
+            [
+                pa.array(arrays[field.name], field.type)
+                if field.name in arrays
+                else pa.repeat(pa.scalar(constant[field.name], field.type), count)
+                for field in _SCHEMA
+            ],
+            schema=_SCHEMA,
+        )
+        self._warehouse.ingest(Relation(self._schema, "deliveries"), table)
+
+    def left(self) -> tuple[int, dt.datetime | None]:
+        """How many of the collected messages are still open, and the oldest `queued_at` among them."""
+        row = self._warehouse.query(self._tree(_LEFT))
+        return row.column(0)[0].as_py(), row.column(1)[0].as_py()
+
+    def finish(self, counts: dict[str, Any], now: dt.datetime, started_at: dt.datetime, finished_at: dt.datetime,
+               open_from: dt.datetime | None) -> None:  # fmt: skip
+        """Write the run down, with the watermark that the next one begins at."""
+        mark = {} if open_from is None else {"open_from": open_from.isoformat(sep=" ", timespec="microseconds")}
+        text = json.dumps({"provider": self._provider, **counts, **mark}, sort_keys=True)
+        values: list[Any] = [self._run_id, now, started_at, finished_at, _DELIVERED, self._project.version, text]
+        row = pa.Table.from_arrays([pa.array([value], field.type) for value, field in zip(values, _RUN, strict=True)],
+                                   schema=_RUN)  # fmt: skip
+        self._warehouse.ingest(Relation(self._schema, "runs"), row)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._warehouse.close()
+
+    def _watermark(self) -> dt.datetime:
+        text = self._warehouse.scalar(
+            self._tree(
+                "SELECT r.counts FROM state.runs AS r WHERE r.status = :status AND :mark IS NOT NULL "
+                "AND :told = :provider ORDER BY r.now DESC, r.finished_at DESC LIMIT 1",
+                status=literal(_DELIVERED),
+                told=self._warehouse.json_text(exp.column("counts", table="r"), "provider"),
+                mark=self._warehouse.json_text(exp.column("counts", table="r"), "open_from"),
+            )
+        )
+        return dt.datetime.fromisoformat(json.loads(str(text))["open_from"]) if text else _BEGINNING
+
+    def _is_complete(self) -> bool:
+        missing = "SELECT COUNT(*) FROM deliver_work AS w LEFT JOIN deliver_context AS c ON c.place = w.place "
+        return self._warehouse.scalar(self._tree(missing + "WHERE c.place IS NULL")) == 0
+
+    def _tree(self, text: str, **parts: exp.Expression) -> exp.Expression:
+        known = {"provider": literal(self._provider), "since": literal(self._since)}
+        root = replace(sqlglot.parse_one(text, read="duckdb"), {**known, **parts})
+        for table in root.find_all(exp.Table):
+            if table.db == "state":
+                table.set("db", exp.to_identifier(self._schema, quoted=True))
+        return root
+
+    def _create(self, name: str, query: exp.Expression) -> None:
+        self._warehouse.execute(
+            exp.Create(
+                this=exp.to_table(name),
+                kind="TABLE",
+                expression=query,
+                properties=exp.Properties(expressions=[exp.TemporaryProperty()]),
+            )
+        )
+        self._warehouse.analyze(name)
+        # Waves ask for ranges of places; PostgreSQL's temporary tables are in the schema of this name.
+        self._warehouse.create_indexes(Table(name, "", (), (("place",),)), "pg_temp")
+
+    def _drop(self) -> None:
+        for name in (WORK, CONTEXT):
+            self._warehouse.execute(_dropped(name))
+
+
+def _dropped(name: str) -> exp.Expression:
+    statement = sqlglot.parse_one("DROP TABLE IF EXISTS t", read="duckdb")
+    statement.set("this", exp.to_table(name))
+    return statement

@@ -1,0 +1,149 @@
+"""One wave of messages as a query: each with its person's profile as it is now, and whether it may still go out."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+
+import sqlglot
+from sqlglot import exp
+
+from activate.policy import Channel
+from activate.project import Model, Project
+from activate.warehouses.base import literal
+from activate.warehouses.dialect import Dialect
+
+WORK = "deliver_work"
+CONTEXT = "deliver_context"
+_NATIVE = ("bool", "int", "bigint", "smallint", "tinyint", "hugeint", "uint", "float", "double", "real", "date", "struct",
+           "map", "varchar[", "text[")  # fmt: skip
+
+_WAVE = """
+WITH w AS (SELECT * FROM deliver_work WHERE place > :after AND place <= :last)
+SELECT w.place, w.message_id, w.campaign, w.step, w.variant, w.user_id, w.channel, w.class, w.tags, w.template,
+  w.attempt, w.expires_at, p.time_zone, :context AS context,
+  CASE w.channel WHEN '' THEN '' END AS address,
+  CASE WHEN w.expires_at <= :at THEN 'expired'
+    WHEN w.send_by <= :at THEN 'window_closed'
+    WHEN p.found IS NULL THEN 'no_profile'
+    WHEN p.found > 1 THEN 'duplicate_profile'
+    WHEN NOT :reachable THEN 'unreachable'
+    WHEN NOT :consented THEN 'consent_withdrawn' END AS verdict
+FROM w
+LEFT JOIN p ON p.profile_key = w.user_id AND p.number = 1
+LEFT JOIN deliver_context AS c ON c.place = w.place AND c.place > :after AND c.place <= :last
+ORDER BY w.place
+"""
+
+
+def wave_query(
+    project: Project, dialect: Dialect, columns: Iterable[str], after: int, last: int, at: dt.datetime, context: bool
+) -> exp.Expression:
+    """Return the query of the messages at places (after, last], in order.
+
+    `columns` are the profile's that templates use; they come as `profile.NAME`. `verdict` is null for a message that may
+    go out. `deliver_context` is joined only with `context`.
+    """
+    channels = project.policy.channels
+    parts = {
+        "after": literal(after),
+        "last": literal(last),
+        "at": literal(at),
+        "context": exp.column("context", table="c") if context else exp.cast(exp.null(), "TEXT"),
+        "reachable": _by_channel(channels, "has", exp.false()),
+        "consented": _by_channel(channels, "ok", exp.false()),
+    }
+    query = replace(_parse(_WAVE), parts)
+    assert isinstance(query, exp.Select)
+    address = next(found for found in query.expressions if found.alias == "address")
+    address.set("this", _by_channel(channels, "address", exp.cast(exp.null(), "TEXT")))
+    if not context:
+        query.set("joins", [join for join in query.args["joins"] if join.this.name != CONTEXT])
+    for column in columns:
+        query.select(exp.column(_named(column), table="p", quoted=True), copy=False)
+    return query.with_("p", profiles_query(project, dialect, columns), copy=False)
+
+
+def profiles_query(project: Project, dialect: Dialect, columns: Iterable[str]) -> exp.Select:
+    """The profiles of the people in `w`, with address, consent and the columns asked for."""
+    policy = project.policy
+    model = project.models[policy.profiles.model]
+    key = _text(dialect, model, policy.profiles.key)
+    zone = _text(dialect, model, policy.profiles.time_zone) if policy.profiles.time_zone else None
+    query = exp.select(key.as_("profile_key"), (zone or exp.cast(exp.null(), "TEXT")).as_("time_zone"))
+    for number, channel in enumerate(policy.channels.values()):
+        address = _text(dialect, model, channel.address)
+        has = exp.and_(address.is_(exp.null()).not_(), address.neq(literal("")))
+        query = query.select(
+            address.copy().as_(f"address_{number}"),
+            has.as_(f"has_{number}"),
+            _consent(dialect, model, channel).as_(f"ok_{number}"),
+        )
+    for column in columns:
+        query = query.select(readable(dialect, model, column).as_(_named(column), quoted=True))
+    found = replace(_parse("SELECT COUNT(*) OVER (PARTITION BY :key) AS found, ROW_NUMBER() OVER "
+                           "(PARTITION BY :key ORDER BY :key) AS number"), {"key": key})  # fmt: skip
+    members = exp.In(this=key.copy(), query=exp.Subquery(this=exp.select("user_id").from_("w")))
+    return query.select(*found.expressions).from_(model.relation.table("t")).where(members)
+
+
+def readable(dialect: Dialect, model: Model, column: str) -> exp.Expression:
+    """A user's column in a form that reads the same from every warehouse: exact numbers and documents as text."""
+    kind = type_of(model, column)
+    reference = _column(model, column)
+    if kind.startswith(("timestamp", "datetime")):
+        return dialect.instant(reference, kind)
+    return reference if kind.startswith(_NATIVE) or kind.endswith("[]") else dialect.text(reference, kind)
+
+
+def type_of(model: Model, column: str) -> str:
+    """The column's type name in lower case; `text` if it is not known."""
+    return model.columns.get(_spelled(model, column), "text").lower()
+
+
+def replace(root: exp.Expression, parts: Mapping[str, exp.Expression]) -> exp.Expression:
+    """Replace `:name` placeholders by copies of trees, in place."""
+    for node in list(root.find_all(exp.Placeholder)):
+        node.replace(parts[node.name].copy())
+    return root
+
+
+def _parse(text: str) -> exp.Expression:
+    return sqlglot.parse_one(text, read="duckdb")
+
+
+def _named(column: str) -> str:
+    return f"profile.{column}"
+
+
+def _by_channel(channels: Mapping[str, Channel], prefix: str, default: exp.Expression) -> exp.Expression:
+    case = exp.Case(this=exp.column("channel", table="w"), default=default)
+    for number, name in enumerate(channels):
+        case.append("ifs", exp.If(this=literal(name), true=exp.column(f"{prefix}_{number}", table="p")))
+    return case
+
+
+def _consent(dialect: Dialect, model: Model, channel: Channel) -> exp.Expression:
+    if channel.consent is None:
+        return exp.true()
+    if type_of(model, channel.consent).startswith("bool"):
+        return exp.func("COALESCE", _column(model, channel.consent), exp.false())
+    allowed = [literal(value) for value in channel.consent_values]
+    return exp.func(
+        "COALESCE", exp.In(this=_text(dialect, model, channel.consent), expressions=allowed), exp.false()
+    )
+
+
+def _text(dialect: Dialect, model: Model, column: str) -> exp.Expression:
+    return dialect.text(_column(model, column), type_of(model, column))
+
+
+def _column(model: Model, column: str) -> exp.Expression:
+    return exp.column(exp.to_identifier(_spelled(model, column), quoted=True), table="t")
+
+
+def _spelled(model: Model, column: str) -> str:
+    """The column's real spelling, found as the warehouse would find it."""
+    if column in model.columns:
+        return column
+    return next((name for name in model.columns if name.lower() == column.lower()), column)
