@@ -1,0 +1,1 @@
+"""Tools to test rules with: scenarios, the oracle, generated worlds, scripted faults."""

@@ -1,0 +1,253 @@
+"""The rules of docs/rules.md again, in plain Python and one person at a time, to hold the engine's SQL against.
+
+Nothing here is shared with the engine but the rule models. It is slow and simple on purpose: a reader who has
+docs/rules.md open in the other window should be able to tick off sentence by sentence.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import replace
+
+from activate.campaign import Campaign
+from activate.policy import Policy
+from activate.project import Model
+from activate.testing.oracle_caps import Counted, as_message, message_id, rank, refuse, takes_room
+from activate.testing.oracle_door import Door
+from activate.testing.oracle_gates import Candidate, Gates, Verdict, due_at
+from activate.testing.oracle_state import (
+    ALWAYS_ENDING,
+    Decision,
+    Entry,
+    Membership,
+    Message,
+    Predicate,
+    Snapshot,
+    State,
+    as_text,
+    definitely_failed,
+)
+
+
+class Oracle:
+    """Simulates ticks. `models` tells each model's columns; `predicates` maps the text of every `where:` to a function.
+
+    A predicate takes a row (a mapping of column to value) and answers True, False, or None for SQL's unknown.
+    """
+
+    def __init__(self, policy: Policy, models: Mapping[str, Model], predicates: Mapping[str, Predicate]) -> None:
+        self.policy = policy
+        self.models = dict(models)
+        self.predicates = dict(predicates)
+        self.state = State()
+
+    def tick(self, now: dt.datetime, snapshot: Snapshot) -> None:
+        """Decide about everybody at `now`; what was decided is appended to `state`."""
+        self._compare_segments(now, snapshot)
+        newcomers = self._open_doors(now, snapshot)
+        for entry in newcomers:
+            self.state.entries[entry.entry_id] = entry
+        for user_id in sorted({entry.user_id for entry in self.state.entries.values()}):
+            self._decide(user_id, now, snapshot)
+        for campaign in snapshot.campaigns:
+            self.state.scans.setdefault(campaign.campaign, []).append(now)
+
+    # -- entering -------------------------------------------------------------------------------------------------
+
+    def _compare_segments(self, now: dt.datetime, snapshot: Snapshot) -> None:
+        for segment in sorted({campaign.enter.segment for campaign in snapshot.campaigns if campaign.enter.segment}):
+            key = self.models[segment].key or ""
+            before = self.state.members(segment)
+            found = {user_id for row in snapshot.tables[segment] if (user_id := as_text(row[key])) is not None}
+            changes = [(user_id, "enter") for user_id in found - before] + [(u, "exit") for u in before - found]
+            self.state.memberships += [Membership(segment, user_id, change, now) for user_id, change in sorted(changes)]
+
+    def _open_doors(self, now: dt.datetime, snapshot: Snapshot) -> list[Entry]:
+        entries: list[Entry] = []
+        refusals: list[Decision] = []
+        for campaign in snapshot.campaigns:
+            door = Door(self.policy, self.models, self.predicates, self.state, snapshot, campaign, now)
+            for user_id in self._people_at(campaign, snapshot):
+                entered, refused = door.pass_through(user_id)
+                entries += entered
+                refusals += refused
+        self.state.decisions += refusals
+        return entries
+
+    def _people_at(self, campaign: Campaign, snapshot: Snapshot) -> list[str]:
+        if campaign.enter.segment:
+            return sorted({row.user_id for row in self.state.memberships if row.segment == campaign.enter.segment})
+        model = self.models[campaign.enter.model]
+        keys = {as_text(row[model.key or ""]) for row in snapshot.tables[model.name]}
+        return sorted(key for key in keys if key is not None)
+
+    # -- falling due ----------------------------------------------------------------------------------------------
+
+    def _candidate(self, entry: Entry, gates: Gates) -> Candidate | None:
+        """The entry's next step, if there is one and it is due."""
+        current = gates.current.get(entry.campaign)
+        rules = current if current and current.on_edit == "adopt" else entry.definition
+        rows = self.state.decisions_of(entry.entry_id)
+        finals = [row for row in rows if row.outcome != "defer"]
+        number = len(finals) + 1
+        if any(row.ends_entry for row in finals) or number > len(rules.steps):
+            return None
+        if finals and finals[-1].decided_at >= gates.now:
+            return None
+        anchor = finals[-1].decided_at if finals else entry.entered_at
+        step, zone = rules.steps[number - 1], gates.zone(entry.user_id, rules)
+        due = due_at(step.wait, anchor, zone)
+        if due > gates.now - dt.timedelta(seconds=self.policy.scan.settle):
+            return None
+        return Candidate(
+            entry=entry,
+            rules=rules,
+            number=number,
+            step=step,
+            due_at=due,
+            expires_at=min(rules.active.until or dt.datetime.max, anchor + dt.timedelta(seconds=step.expires_seconds)),
+            zone=zone,
+            was_held=bool(rows) and rows[-1].step == number and (rows[-1].outcome, rows[-1].gate) == ("defer", "window"),
+        )
+
+    # -- the gates ------------------------------------------------------------------------------------------------
+
+    def _decide(self, user_id: str, now: dt.datetime, snapshot: Snapshot) -> None:
+        """One person's candidates through all gates, in order."""
+        gates = Gates(self.policy, self.models, self.predicates, snapshot, now)
+        due = [self._candidate(entry, gates) for entry in self.state.entries_of(user_id)]
+        verdicts: list[tuple[Candidate, Verdict]] = []
+
+        def still_here(candidate: Candidate, verdict: Verdict | None) -> bool:
+            if verdict:
+                verdicts.append((candidate, verdict))
+            return verdict is None
+
+        here = [each for each in due if each and still_here(each, gates.until_consent(each))]
+        here = [each for each in here if still_here(each, gates.window(each))]
+        kept = {id(each): self._kept(each, here) for each in here}
+        here = [each for each in here if still_here(each, superseded(each, kept[id(each)]))]
+        here = [each for each in here if still_here(each, gates.expiry(each))]
+        here = self._through_caps(user_id, here, now, snapshot, verdicts)
+        verdicts += [(each, withheld_or_sent(each)) for each in here]
+        for candidate, verdict in verdicts:
+            self._record(candidate, verdict, now)
+
+    def _kept(self, candidate: Candidate, here: list[Candidate]) -> Candidate:
+        """Of the candidates held back by the window that go with this one: the one that goes out."""
+        window = candidate.rules.window(self.policy.time_window)
+        if not candidate.was_held or window is None or window.held == "all":
+            return candidate
+        rivals = []
+        for other in here:
+            its = other.rules.window(self.policy.time_window)
+            if other.was_held and its and its.held == window.held:
+                if window.held == "latest" or other.entry.campaign == candidate.entry.campaign:
+                    rivals.append(other)
+        return max(rivals, key=lambda each: (each.entry.entered_at, each.entry.entry_id))
+
+    def _through_caps(
+        self,
+        user_id: str,
+        here: list[Candidate],
+        now: dt.datetime,
+        snapshot: Snapshot,
+        verdicts: list[tuple[Candidate, Verdict]],
+    ) -> list[Candidate]:
+        """Admit candidates in order of rank while every cap has room; return those admitted."""
+        messages = self._history(user_id, snapshot)
+        admitted = []
+        for candidate in sorted(here, key=rank):
+            verdict = refuse(self.policy.frequency_caps, candidate, messages, now)
+            if verdict:
+                verdicts.append((candidate, verdict))
+                continue
+            admitted.append(candidate)
+            if takes_room(candidate):
+                messages.append(as_message(candidate, now))
+        return admitted
+
+    def _history(self, user_id: str, snapshot: Snapshot) -> list[Counted]:
+        return [
+            Counted(row.message_id, row.queued_at, row.channel, row.tags, row.campaign, row.class_, is_new=False)
+            for row in self.state.messages
+            if row.user_id == user_id
+            and row.counts_toward_caps
+            and not definitely_failed(row.message_id, snapshot.deliveries)
+        ]
+
+    # -- writing --------------------------------------------------------------------------------------------------
+
+    def _record(self, candidate: Candidate, verdict: Verdict, now: dt.datetime) -> None:
+        """Write the decision if it is new, and the message of a decision to send."""
+        entry = candidate.entry
+        decision = Decision(
+            entry_id=entry.entry_id,
+            campaign=entry.campaign,
+            step=candidate.number,
+            user_id=entry.user_id,
+            outcome=verdict.outcome,
+            gate=verdict.gate,
+            reason=verdict.reason,
+            decided_at=now,
+            ends_entry=ends_entry(candidate, verdict),
+            channel=candidate.channel,
+            retry_at=verdict.retry_at,
+            due_at=candidate.due_at,
+            rule=verdict.rule,
+            evidence=verdict.evidence,
+            observed=verdict.observed,
+        )
+        last = [row for row in self.state.decisions_of(entry.entry_id) if row.step == candidate.number]
+        if last and last[-1].answer == decision.answer:
+            return
+        if verdict.outcome == "send":
+            decision = replace(decision, message_id=message_id(candidate))
+            self.state.messages.append(self._message(candidate, now))
+        self.state.decisions.append(decision)
+
+    def _message(self, candidate: Candidate, now: dt.datetime) -> Message:
+        entry, rules = candidate.entry, candidate.rules
+        assert candidate.channel is not None
+        return Message(
+            message_id=message_id(candidate),
+            entry_id=entry.entry_id,
+            campaign=entry.campaign,
+            step=candidate.number,
+            variant=entry.variant,
+            user_id=entry.user_id,
+            channel=candidate.channel,
+            provider=self.policy.channels[candidate.channel].provider,
+            class_=rules.class_,
+            tags=rules.tags,
+            expires_at=candidate.expires_at,
+            queued_at=now,
+            send_by=candidate.send_by,
+            counts_toward_caps=rules.counts,
+        )
+
+
+def superseded(candidate: Candidate, kept: Candidate) -> Verdict | None:
+    """The verdict on a held-back candidate that another one takes the place of."""
+    if kept is candidate:
+        return None
+    return Verdict("suppress", "window", "superseded", evidence=kept.entry.entry_id)
+
+
+def withheld_or_sent(candidate: Candidate) -> Verdict:
+    """The verdict on a candidate that has passed every gate."""
+    if candidate.entry.control_group == "global":
+        return Verdict("withhold", "control", "global_control_group")
+    if candidate.entry.control_group == "campaign":
+        return Verdict("withhold", "control", "control_group")
+    return Verdict("send", "send", "ready")
+
+
+def ends_entry(candidate: Candidate, verdict: Verdict) -> bool:
+    """Whether the entry is over with this verdict."""
+    if verdict.outcome == "defer":
+        return False
+    if verdict.outcome == "suppress" and verdict.gate in ALWAYS_ENDING:
+        return True
+    return candidate.is_last or (verdict.outcome == "suppress" and candidate.rules.on_suppressed == "exit")

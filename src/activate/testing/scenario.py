@@ -1,0 +1,261 @@
+"""A small stage for testing campaigns: put people and events on it, run ticks, read what was decided.
+
+    scenario = Scenario(warehouse)
+    scenario.campaign("cart", enter={"trigger": "cart_abandoned"}, steps=[{"wait": "30 minutes", "channels": ["push"]}])
+    scenario.profile("ada", zone="Europe/Berlin").tick("2026-03-02 08:00")
+    scenario.event("cart_abandoned", "ada", at="2026-03-02 09:00")
+    assert scenario.tick("2026-03-02 09:30") == ["ada cart/1: send ready"]
+
+Every tick is also put to the oracle; a disagreement between the two is an AssertionError.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from sqlglot import exp
+
+from activate import run
+from activate.campaign import Campaign
+from activate.policy import Policy
+from activate.policy import State as StatePolicy
+from activate.project import Model, Project, Relation
+from activate.tables import DECISIONS, DELIVERIES, ENTRIES, MESSAGES, Table
+from activate.testing.oracle import Oracle
+from activate.testing.oracle_state import Predicate, Snapshot
+from activate.testing.worlds import FILTERS
+from activate.testing.worlds_compare import actual_tables, differences, expected_tables
+from activate.testing.worlds_stage import Stage, append, drop_schema, read
+from activate.warehouses.base import Warehouse
+from activate.words import parse_instant
+
+POLICY: dict[str, Any] = {
+    "profiles": {"model": "profiles", "key": "user_id", "time_zone": "time_zone"},
+    "events": {
+        "model": "events",
+        "id": "event_id",
+        "key": "user_id",
+        "name": "event_name",
+        "time": "occurred_at",
+        "loaded": "loaded_at",
+    },
+    "channels": {
+        "push": {"address": "push_token", "consent": "push_consent", "provider": "pushes"},
+        "email": {"address": "email", "consent": "email_consent", "provider": "mails"},
+        "sms": {"address": "phone", "provider": "texts"},
+    },
+}
+_TYPES: dict[type, str] = {str: "text", bool: "boolean", int: "bigint", float: "double", dt.datetime: "timestamp"}
+_NUMBERS = count(1)
+
+
+class Scenario:
+    """People, events, segments and rules in schemas of their own; all methods that put something there return self.
+
+    `policy` holds the keys of rules/activate.yml that differ from a default policy with the channels push, email and
+    sms (or it is a whole Policy). `where` maps the text of each `where:` used to the same as a Python function of a row.
+    A campaign's trigger `x` is the events named `x`.
+    """
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        policy: Mapping[str, Any] | Policy | None = None,
+        where: Mapping[str, Predicate] | None = None,
+    ) -> None:
+        number = next(_NUMBERS)
+        self.warehouse = warehouse
+        self.schema, self.state_schema = f"scenario_{number}", f"scenario_state_{number}"
+        rules = policy if isinstance(policy, Policy) else Policy.model_validate({**POLICY, **(policy or {})})
+        self.policy = rules.model_copy(update={"state": StatePolicy(schema=self.state_schema)})
+        self.campaigns: dict[str, Campaign] = {}
+        self.profiles: dict[str, list[dict[str, Any]]] = {}
+        self.events: list[dict[str, Any]] = []
+        self.segments: dict[str, list[dict[str, Any]]] = {}
+        self.deliveries: list[dict[str, Any]] = []
+        self.oracle = Oracle(self.policy, {}, {**FILTERS, **(where or {})})
+
+    # -- putting things on the stage ------------------------------------------------------------------------------
+
+    def campaign(self, name: str, **keys: Any) -> Scenario:
+        """Add a campaign, or edit the one of this name. Keys as in its file; `class_` and `from_` for `class` and `from`.
+
+        Steps may leave out `channels` (push) and `template`.
+        """
+        steps = [{"channels": ["push"], "template": "hello", **step} for step in keys.pop("steps", [{}])]
+        self.campaigns[name] = Campaign.model_validate({"campaign": name, **keys, "steps": steps})
+        return self
+
+    def remove_campaign(self, name: str) -> Scenario:
+        """Take the campaign's file away."""
+        del self.campaigns[name]
+        return self
+
+    def profile(self, user_id: str, zone: str | None = "UTC", **columns: Any) -> Scenario:
+        """Add or replace a person: reachable on every channel, with consent (a text), unless `columns` say otherwise."""
+        row: dict[str, Any] = {self.policy.profiles.key: user_id}
+        if self.policy.profiles.time_zone:
+            row[self.policy.profiles.time_zone] = zone
+        for name, channel in self.policy.channels.items():
+            row[channel.address] = f"{name} of {user_id}"
+            if channel.consent:
+                row[channel.consent] = channel.consent_values[0]
+        self.profiles[user_id] = [{**row, **columns}]
+        return self
+
+    def profile_twice(self, user_id: str) -> Scenario:
+        """Let the profiles model have two rows for the person."""
+        self.profiles[user_id] = self.profiles[user_id] * 2
+        return self
+
+    def no_profile(self, user_id: str) -> Scenario:
+        """Take the person out of the profiles model."""
+        self.profiles.pop(user_id, None)
+        return self
+
+    def event(
+        self, name: str, user_id: str, at: str, *, id: str | None = None, loaded: str | None = None, **properties: Any
+    ) -> Scenario:
+        """Let something happen. Ids are `e1`, `e2` and so on unless given; it is loaded at once unless said otherwise."""
+        events = self.policy.events
+        row = {
+            events.id: id or f"e{len(self.events) + 1}",
+            events.key: user_id,
+            events.name: name,
+            events.time: parse_instant(at),
+        }
+        if events.loaded:
+            row[events.loaded] = parse_instant(loaded or at)
+        self.events.append({**row, **properties})
+        return self
+
+    def segment(self, name: str, *user_ids: str, **columns: Any) -> Scenario:
+        """Say who is in a segment from now on; `columns` are the same for all of them."""
+        self.segments[name] = [{"user_id": user_id, **columns} for user_id in user_ids]
+        return self
+
+    def delivered(self, status: str, at: str, *, user_id: str, final: bool = True) -> Scenario:
+        """Record what became of the person's latest message."""
+        latest = max(self.messages(user_id), key=lambda row: (row["queued_at"], row["message_id"]))
+        row = {
+            "message_id": latest["message_id"],
+            "attempt": 1,
+            "status": status,
+            "provider": latest["provider"],
+            "run_id": "delivery",
+            "recorded_at": parse_instant(at),
+            "final": final,
+        }
+        types = {column.name: column.type.lower() for column in DELIVERIES.columns}
+        append(self.warehouse, Relation(self.state_schema, "deliveries"), types, [row])
+        self.deliveries.append(row)
+        return self
+
+    # -- running --------------------------------------------------------------------------------------------------
+
+    def tick(self, at: str) -> list[str]:
+        """Run a tick and return what it decided, as `PERSON CAMPAIGN/STEP: OUTCOME REASON [until RETRY_AT]`, in order.
+
+        Step 0 is a refusal at the door.
+        """
+        now = parse_instant(at)
+        before = len(self.decisions()) if self.oracle.state.scans else 0
+        models, tables = self._set()
+        self.oracle.models = models
+        project = Project(Path("."), "scenario", self.policy, tuple(self.campaigns.values()), models)
+        run.decide(self.warehouse, project, now)
+        self.oracle.tick(now, Snapshot(tuple(self.campaigns.values()), tables, self.deliveries))
+        found = differences(expected_tables([self.oracle.state]), actual_tables(self.warehouse, self.state_schema))
+        assert not found, "engine and oracle disagree:\n" + "\n".join(map(str, found))
+        rows = self.decisions()
+        new = [row for row in rows if row["decided_at"] == now]
+        assert len(new) <= len(rows) - before or not before, "a tick changed rows of an earlier one"
+        return sorted(_line(row) for row in new)
+
+    def _set(self) -> tuple[dict[str, Model], dict[str, list[dict[str, Any]]]]:
+        """Build the stage anew: the tables of profiles, events and segments, and a view for each trigger."""
+        drop_schema(self.warehouse, self.schema)
+        stage = Stage(self.warehouse, self.schema)
+        events, profiles = self.policy.events, self.policy.profiles
+        tables: dict[str, list[dict[str, Any]]] = {
+            profiles.model: [row for rows in self.profiles.values() for row in rows],
+            events.model: self.events,
+        }
+        models: dict[str, Model] = {}
+        for name in (profiles.model, events.model):
+            types = _types(tables[name], self._asked(name))
+            tables[name] = [{**dict.fromkeys(types), **row} for row in tables[name]]
+            models[name] = _table(stage, name, types, tables[name])
+        for campaign in self.campaigns.values():
+            for segment in {campaign.enter.segment, *campaign.audience.in_, *campaign.audience.not_in} - {None}:
+                rows = self.segments.get(str(segment), [])
+                models[str(segment)] = _table(stage, str(segment), _types(rows, {"user_id": "text"}), rows, "segment")
+                tables[str(segment)] = rows
+        for trigger in {campaign.enter.trigger for campaign in self.campaigns.values()} - {None}:
+            named = exp.column(events.name, quoted=True).eq(exp.Literal.string(str(trigger)))
+            query = exp.select("*").from_(models[events.model].relation.table()).where(named)
+            stage.create_view(str(trigger), query)
+            models[str(trigger)] = Model(
+                str(trigger),
+                stage.relation(str(trigger)),
+                "trigger",
+                key=events.key,
+                id=events.id,
+                time=events.time,
+                loaded=events.loaded,
+                columns=models[events.model].columns,
+            )
+            tables[str(trigger)] = [row for row in tables[events.model] if row[events.name] == trigger]
+        return models, tables
+
+    def _asked(self, model: str) -> dict[str, str]:
+        """The columns that the policy asks of the profiles or the events model, with their types."""
+        profiles, events = self.policy.profiles, self.policy.events
+        if model == profiles.model:
+            channels = self.policy.channels.values()
+            names = [profiles.key, profiles.time_zone, *(c.address for c in channels), *(c.consent for c in channels)]
+            return {name: "text" for name in names if name}
+        texts = {name: "text" for name in (events.id, events.key, events.name, events.properties) if name}
+        return texts | {name: "timestamp" for name in (events.time, events.loaded) if name}
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def decisions(self, user_id: str | None = None) -> list[dict[str, Any]]:
+        """The rows of `decisions`, oldest first, of one person or of all."""
+        return self._read(DECISIONS, user_id, "decided_at")
+
+    def messages(self, user_id: str | None = None) -> list[dict[str, Any]]:
+        """The rows of `messages`, oldest first, of one person or of all."""
+        return self._read(MESSAGES, user_id, "queued_at")
+
+    def entries(self, user_id: str | None = None) -> list[dict[str, Any]]:
+        """The rows of `entries`, oldest first, of one person or of all."""
+        return self._read(ENTRIES, user_id, "recorded_at")
+
+    def _read(self, table: Table, user_id: str | None, order: str) -> list[dict[str, Any]]:
+        rows = read(self.warehouse, Relation(self.state_schema, table.name), table.names)
+        return sorted((row for row in rows if user_id in (None, row["user_id"])), key=lambda row: row[order])
+
+
+def _table(
+    stage: Stage, name: str, types: Mapping[str, str], rows: Sequence[Mapping[str, Any]], kind: Any = None
+) -> Model:
+    stage.create(name, types)
+    stage.append(name, types, rows)
+    return Model(name, stage.relation(name), kind, key="user_id" if kind else None, columns=dict(types))
+
+
+def _types(rows: Sequence[Mapping[str, Any]], known: Mapping[str, str]) -> dict[str, str]:
+    """Column types by the values there are; a column of nulls is text."""
+    types = {name: "text" for row in rows for name in row}
+    types |= {name: _TYPES[type(value)] for row in rows for name, value in row.items() if value is not None}
+    return {**types, **known}
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    until = f" until {row['retry_at']:%Y-%m-%d %H:%M:%S}" if row["retry_at"] else ""
+    return f"{row['user_id']} {row['campaign']}/{row['step']}: {row['outcome']} {row['reason']}{until}"

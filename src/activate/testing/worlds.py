@@ -1,0 +1,180 @@
+"""Generated worlds: small, dense pieces of life in which every rule has something to decide.
+
+A *batch* is one policy, a few tick instants and some independent *worlds* that share them. People, campaigns and models
+of one world have nothing to do with those of another, so one run of the engine answers for all of them at once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from activate.campaign import Campaign
+from activate.policy import Policy
+from activate.project import Model, Relation
+from activate.testing.oracle import Oracle
+from activate.testing.oracle_state import Message, Predicate, Row, Snapshot, State
+
+PROFILE_COLUMNS = {
+    "user_id": "text",
+    "time_zone": "text",
+    "push_token": "text",
+    "push_consent": "boolean",
+    "email": "text",
+    "email_consent": "text",
+    "phone": "text",
+}
+EVENT_COLUMNS = {
+    "event_id": "text",
+    "user_id": "text",
+    "event_name": "text",
+    "occurred_at": "timestamp",
+    "loaded_at": "timestamp",
+    "cart_id": "text",
+    "item_id": "bigint",
+    "cart_value": "bigint",
+    "kind": "text",
+    "properties": "text",
+}
+TRIGGER_COLUMNS = {
+    "event_id": "text",
+    "user_id": "text",
+    "occurred_at": "timestamp",
+    "loaded_at": "timestamp",
+    "cart_id": "text",
+    "item_id": "bigint",
+    "cart_value": "bigint",
+    "kind": "text",
+    "coupon": "text",
+}
+SEGMENT_COLUMNS = {
+    "user_id": "text",
+    "cart_id": "text",
+    "item_id": "bigint",
+    "cart_value": "bigint",
+    "kind": "text",
+    "coupon": "text",
+}
+
+
+def _unknown(test: Callable[..., bool], *values: object) -> bool | None:
+    """SQL's comparison: unknown as soon as a value is null."""
+    return None if None in values else test(*values)
+
+
+def _or(*sides: bool | None) -> bool | None:
+    """SQL's OR."""
+    return True if True in sides else None if None in sides else False
+
+
+# Every filter as people would write it, and what it means of a row. All models have the two columns.
+FILTERS: dict[str, Predicate] = {
+    "cart_value > 100": lambda row: _unknown(lambda value: value > 100, row["cart_value"]),
+    "NOT (cart_value > 100)": lambda row: _unknown(lambda value: not value > 100, row["cart_value"]),
+    "kind <> 'a'": lambda row: _unknown(lambda kind: kind != "a", row["kind"]),
+    "kind IS NULL": lambda row: row["kind"] is None,
+    "kind IN ('a', 'b') OR cart_value >= 100": lambda row: _or(
+        _unknown(lambda kind: kind in ("a", "b"), row["kind"]),
+        _unknown(lambda value: value >= 100, row["cart_value"]),
+    ),
+}
+
+# What a provider made of a message: the rows of `deliveries` as (status, final), in order.
+FATES: tuple[tuple[tuple[str, bool], ...], ...] = (
+    (),
+    (("claimed", False),),
+    (("claimed", False), ("accepted", True)),
+    (("claimed", False), ("failed", False)),
+    (("claimed", False), ("failed", True)),
+    (("claimed", False), ("failed", False), ("claimed", False), ("rejected", True)),
+    (("claimed", False), ("unknown", True)),
+    (("aborted", True),),
+    (("expired", True),),
+)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What is true at one tick in one world: the rules, the rows of every model, the fates of the messages queued by it."""
+
+    campaigns: tuple[Campaign, ...]
+    tables: Mapping[str, tuple[Row, ...]]
+    fates: tuple[tuple[tuple[str, bool], ...], ...] = ((),)
+
+
+@dataclass(frozen=True)
+class World:
+    """A few people, campaigns and models of their own, over all ticks. `models` are its triggers and segments."""
+
+    name: str
+    models: Mapping[str, Model]
+    moments: tuple[Moment, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Worlds that share a policy and the ticks. `instants_with_zone`: the tables' times are TIMESTAMPs with time zone."""
+
+    policy: Policy
+    ticks: tuple[dt.datetime, ...]
+    worlds: tuple[World, ...]
+    integer_keys: bool = False
+    instants_with_zone: bool = False
+
+    def types(self, columns: Mapping[str, str]) -> dict[str, str]:
+        """The column types as this batch's tables have them."""
+        types = dict(columns)
+        if self.integer_keys:
+            types["user_id"] = "bigint"
+        if self.instants_with_zone:
+            types = {k: "timestamp with time zone" if t == "timestamp" else t for k, t in types.items()}
+        return types
+
+
+def model(name: str, kind: str, schema: str = "models", loaded: bool = True) -> Model:
+    """A trigger or segment model as the worlds have them."""
+    if kind == "segment":
+        return Model(name, Relation(schema, name), "segment", key="user_id", columns=dict(SEGMENT_COLUMNS))
+    return Model(
+        name,
+        Relation(schema, name),
+        "trigger",
+        key="user_id",
+        id="event_id",
+        time="occurred_at",
+        loaded="loaded_at" if loaded else None,
+        columns=dict(TRIGGER_COLUMNS),
+    )
+
+
+def delivery_rows(messages: Sequence[Message], fates: Sequence[Sequence[tuple[str, bool]]]) -> list[dict[str, Any]]:
+    """The rows of `deliveries` that the messages of one tick lead to: each message has the next of `fates`."""
+    rows = []
+    for index, message in enumerate(sorted(messages, key=lambda each: each.message_id)):
+        for number, (status, final) in enumerate(fates[index % len(fates)]):
+            rows.append(
+                {
+                    "message_id": message.message_id,
+                    "attempt": number // 2 + 1,
+                    "status": status,
+                    "provider": message.provider,
+                    "run_id": "delivery",
+                    "recorded_at": message.queued_at,
+                    "final": final,
+                }
+            )
+    return rows
+
+
+def simulate(batch: Batch, world: World) -> tuple[State, list[list[dict[str, Any]]]]:
+    """What the oracle makes of a world: its state at the end, and the deliveries after each tick."""
+    oracle = Oracle(batch.policy, world.models, FILTERS)
+    deliveries: list[list[dict[str, Any]]] = []
+    for now, moment in zip(batch.ticks, world.moments, strict=True):
+        so_far = [row for rows in deliveries for row in rows]
+        known = len(oracle.state.messages)
+        oracle.tick(now, Snapshot(moment.campaigns, moment.tables, so_far))
+        deliveries.append(delivery_rows(oracle.state.messages[known:], moment.fates))
+    return oracle.state, deliveries

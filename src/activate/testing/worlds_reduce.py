@@ -1,0 +1,139 @@
+"""Makes a failing batch as small as it can be, and prints it so that a person can follow it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from activate.campaign import Campaign
+from activate.testing.worlds import Batch, Moment, World
+from activate.testing.worlds_compare import Difference, written
+
+
+
+def reduce(batch: Batch, fails: Callable[[Batch], bool]) -> Batch:
+    """The smallest batch found that still fails, by leaving out one thing after the other."""
+    for world in batch.worlds:
+        if len(batch.worlds) > 1 and fails(alone := replace(batch, worlds=(world,))):
+            batch = alone
+            break
+    index, progress = 0, False
+    while True:
+        options = list(_smaller(batch))
+        if index >= len(options):
+            if not progress:
+                return batch
+            index, progress = 0, False
+        elif fails(options[index]):
+            batch, progress = options[index], True  # what came next has moved up to the same index
+        else:
+            index += 1
+
+
+def _smaller(batch: Batch) -> Iterator[Batch]:
+    """Batches with one thing less, the largest things first."""
+    if len(batch.worlds) > 1:
+        yield from (replace(batch, worlds=batch.worlds[:i] + batch.worlds[i + 1 :]) for i in range(len(batch.worlds)))
+    for index in reversed(range(len(batch.ticks))):
+        worlds = tuple(replace(w, moments=w.moments[:index] + w.moments[index + 1 :]) for w in batch.worlds)
+        if len(batch.ticks) > 1:
+            yield replace(batch, ticks=batch.ticks[:index] + batch.ticks[index + 1 :], worlds=worlds)
+    if len(batch.worlds) == 1:
+        yield from (replace(batch, worlds=(world,)) for world in _smaller_worlds(batch.worlds[0]))
+    for name, plain in (("time_window", None), ("global_control", None), ("scan", type(batch.policy.scan)())):
+        if getattr(batch.policy, name) != plain:
+            yield replace(batch, policy=batch.policy.model_copy(update={name: plain}))
+    caps = batch.policy.frequency_caps
+    for index in range(len(caps)):
+        fewer = batch.policy.model_copy(update={"frequency_caps": caps[:index] + caps[index + 1 :]})
+        yield replace(batch, policy=fewer)
+    if batch.instants_with_zone:
+        yield replace(batch, instants_with_zone=False)
+
+
+def _smaller_worlds(world: World) -> Iterator[World]:
+    names = {campaign.campaign for moment in world.moments for campaign in moment.campaigns}
+    for name in sorted(names):
+        yield _each_moment(world, lambda m, n=name: replace(m, campaigns=tuple(c for c in m.campaigns if c.campaign != n)))
+    for moment in world.moments:
+        yield _each_moment(world, lambda m, first=moment: replace(m, campaigns=first.campaigns))
+    people = {str(row.get("user_id")) for moment in world.moments for rows in moment.tables.values() for row in rows}
+    for person in sorted(people):
+        yield _each_moment(world, lambda m, p=person: _without_person(m, p))
+    rows = {(table, repr(row)) for moment in world.moments for table, found in moment.tables.items() for row in found}
+    for table, text in sorted(rows):
+        yield _each_moment(world, lambda m, t=table, x=text: _without(m, t, x))
+    if any(moment.fates != ((),) for moment in world.moments):
+        yield _each_moment(world, lambda m: replace(m, fates=((),)))
+    for name in sorted(names):
+        yield from _simpler_campaigns(world, name)
+
+
+def _each_moment(world: World, change: Callable[[Moment], Moment]) -> World:
+    return replace(world, moments=tuple(change(moment) for moment in world.moments))
+
+
+def _without(moment: Moment, table: str, text: str) -> Moment:
+    rows = tuple(row for row in moment.tables[table] if repr(row) != text)
+    return replace(moment, tables={**moment.tables, table: rows})
+
+
+def _without_person(moment: Moment, person: str) -> Moment:
+    return replace(
+        moment,
+        tables={
+            table: tuple(row for row in rows if str(row.get("user_id")) != person) for table, rows in moment.tables.items()
+        },
+    )
+
+
+def _simpler_campaigns(world: World, name: str) -> Iterator[World]:
+    """The world with one key of the campaign as if it had not been written, or with one step less."""
+
+    def change(key: str, value: object) -> World:
+        def apply(moment: Moment) -> Moment:
+            return replace(
+                moment,
+                campaigns=tuple(c.model_copy(update={key: value}) if c.campaign == name else c for c in moment.campaigns),
+            )
+
+        return _each_moment(world, apply)
+
+    fields = next(c for m in world.moments for c in m.campaigns if c.campaign == name)
+    for key, info in type(fields).model_fields.items():
+        found = {repr(getattr(c, key)) for m in world.moments for c in m.campaigns if c.campaign == name}
+        if not info.is_required() and found != {repr(info.default)}:
+            yield change(key, info.default)
+    for index in range(len(fields.steps)):
+        if len(fields.steps) > 1:
+            yield change("steps", fields.steps[:index] + fields.steps[index + 1 :])
+
+
+# -- printing -----------------------------------------------------------------------------------------------------
+
+
+def describe(batch: Batch, found: Sequence[Difference]) -> str:
+    """The batch and the differences as text: what each tick saw when it saw something new, then what went wrong."""
+    policy = batch.policy.model_dump_json(by_alias=True, exclude_defaults=True, exclude={"events", "channels"})
+    lines = [f"policy: {policy}"]
+    for world in batch.worlds:
+        lines += [f"world {world.name}: " + ", ".join(f"{m.name} ({m.kind})" for m in world.models.values())]
+        seen: set[str] = set()
+        for now, moment in zip(batch.ticks, world.moments, strict=True):
+            lines.append(f"  tick {now.isoformat()}")
+            lines += [f"    {line}" for line in _news(moment) if line not in seen]
+            lines += [f"    no longer: {line}" for line in sorted(seen - set(_news(moment)))]
+            seen = set(_news(moment))
+    return "\n".join([*lines, f"{len(found)} differences:", *map(str, found[:12])])
+
+
+def _news(moment: Moment) -> list[str]:
+    lines = [f"campaign {_rules(campaign)}" for campaign in moment.campaigns]
+    lines += [f"{table}: {written(row)}" for table, rows in moment.tables.items() for row in rows]
+    return lines + ([f"fates: {moment.fates}"] if moment.fates != ((),) else [])
+
+
+def _rules(campaign: Campaign) -> str:
+    data = json.loads(campaign.canonical())
+    return ", ".join(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in data.items())
