@@ -1,5 +1,6 @@
 {#- Creates the tables of a declared source that do not exist yet, empty, with the columns that its yml declares: models on
-    Activate's state build before the first tick. A table that exists is never touched. Use it as an `on-run-start` hook. -#}
+    Activate's state build before the first tick. A table that exists is never touched, nor one
+    whose `config.meta.create_missing` is false. Use it as an `on-run-start` hook. -#}
 {%- macro activate_create_missing(source_name) -%}
   {%- if execute and flags.WHICH in ('build', 'run', 'test', 'snapshot', 'seed') -%}
     {%- set tables = graph.sources.values() | selectattr('source_name', 'equalto', source_name) | list -%}
@@ -7,8 +8,10 @@
       {%- do exceptions.raise_compiler_error("activate_create_missing: no source is called '" ~ source_name ~ "'") -%}
     {%- endif -%}
     {%- set missing = [] -%}
-    {%- for table in tables if adapter.get_relation(table.database, table.schema, table.identifier) is none -%}
-      {%- do missing.append(table) -%}
+    {%- for table in tables if (table.config.meta or {}).get('create_missing', true) -%}
+      {%- if adapter.get_relation(table.database, table.schema, table.identifier) is none -%}
+        {%- do missing.append(table) -%}
+      {%- endif -%}
     {%- endfor -%}
     {%- if missing -%}
       {%- if not adapter.check_schema_exists(missing[0].database, missing[0].schema) -%}

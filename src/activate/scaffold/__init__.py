@@ -1,1 +1,1 @@
-"""What `dbt-activate init` adds to a dbt project, and the dbt files that are generated from Activate's own definitions."""
+"""What `dbt-activate init` adds to a dbt project, and the dbt files that are made from Activate's own definitions."""

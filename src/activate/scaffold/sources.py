@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from activate.tables import TABLES
+from activate.tables import META, TABLES
 
 _HEAD = """\
 # Generated from activate.tables (`python -m activate.scaffold.sources > models/sources/activate.yml`): do not edit.
@@ -21,11 +21,16 @@ def state_source(schema: str = "activate") -> str:
     """Return the yml that declares the state tables as the dbt source `activate` in `schema`."""
     lines = [_HEAD.format(schema=schema)]
     for table in TABLES:
-        lines.append(f"      - name: {table.name}\n        description: {json.dumps(table.doc)}\n        columns:\n")
+        lines.append(f"      - name: {table.name}\n        description: {json.dumps(table.doc)}\n")
+        if table is META:
+            # It says which version Activate has made, so only Activate may make it.
+            lines.append("        config: {meta: {create_missing: false}}\n")
+        lines.append("        columns:\n")
         for column in table.columns:
             required = "" if column.nullable else ", config: {meta: {required: true}}"
             doc = json.dumps(column.doc, ensure_ascii=False)
-            lines.append(f"          - {{name: {column.name}, data_type: {column.type.lower()}, description: {doc}{required}}}\n")
+            kind = column.type.lower()
+            lines.append(f"          - {{name: {column.name}, data_type: {kind}, description: {doc}{required}}}\n")
     return "".join(lines)
 
 

@@ -1,0 +1,1 @@
+"""A made-up shop: weeks of believable events, built by the reference dbt project and replayed tick by tick."""

@@ -1,0 +1,122 @@
+"""The demo as a story: make a shop, build its models, replay its last days hour by hour, show what happened."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from activate import run
+from activate.demo.answers import answer
+from activate.demo.dbt import dbt_build
+from activate.demo.generate import Shop, generate
+from activate.demo.load import load, make_room
+from activate.demo.outcome import DemoResult, find_example, read_outcome, show
+from activate.demo.place import demo_project
+from activate.load.rules import load_rules
+from activate.settings import Options, Target, find_options, load_target
+from activate.warehouses.registry import connect
+
+HOUR = dt.timedelta(hours=1)
+DAY = dt.timedelta(days=1)
+
+
+def run_demo(
+    project_dir: Path,
+    *,
+    days: int = 4,
+    people: int = 5000,
+    seed: int = 7,
+    target: str | None = None,
+    profiles_dir: Path | None = None,
+    console: Console,
+) -> DemoResult:
+    """Run the demo in `project_dir` (in a copy of the reference project below it, if it is not that) and show it.
+
+    `days` (at least 1) are replayed with a tick an hour. Raises SettingsError when dbt is missing or the warehouse
+    holds data that no demo has made, DbtFailed when a model or test fails, and whatever a tick raises.
+    """
+    directory = demo_project(project_dir.resolve())
+    options = find_options(directory, profiles_dir or directory, target)
+    chosen = load_target(options)
+    phases: dict[str, float] = {}
+    with _phase(console, phases, "generate", f"Making up a shop with {people:,} people"):
+        shop = generate(people, days, seed)
+        _load_first(options, chosen, shop)
+    with _phase(console, phases, "dbt build", "dbt builds and tests the models"):
+        dbt_build(options, chosen, shop.replay_from)
+    for number in range(days):
+        morning = shop.replay_from + number * DAY
+        if number:
+            with _phase(console, phases, "dbt build", f"{morning:%A %d %B}: dbt takes in the night's loads"):
+                _load_day(chosen, shop, morning)
+                dbt_build(options, chosen, morning, ("--exclude-resource-type", "unit_test"))
+        with _phase(console, phases, "ticks", f"{morning:%A %d %B}: 24 ticks"):
+            _replay_day(options, morning)
+    result = _result(options, shop, days, people, phases)
+    show(console, result)
+    return result
+
+
+def _load_first(options: Options, target: Target, shop: Shop) -> None:
+    policy = load_rules(options.project_dir).policy
+    state = policy.state.schema_ if policy else "activate"
+    warehouse = connect(target)
+    try:
+        make_room(warehouse, shop, str(target.settings.get("schema") or "main"), state)
+        load(warehouse, shop, None, shop.replay_from + DAY)
+    finally:
+        warehouse.close()
+
+
+def _load_day(target: Target, shop: Shop, morning: dt.datetime) -> None:
+    warehouse = connect(target)
+    try:
+        load(warehouse, shop, morning, morning + DAY)
+    finally:
+        warehouse.close()
+
+
+def _replay_day(options: Options, morning: dt.datetime) -> None:
+    project, warehouse = run.open_project(options)
+    try:
+        for hour in range(24):
+            now = morning + hour * HOUR
+            run.decide(warehouse, project, now)
+            run.deliver(warehouse, project, now)
+            answer(warehouse, project, now)
+    finally:
+        warehouse.close()
+
+
+def _result(options: Options, shop: Shop, days: int, people: int, phases: dict[str, float]) -> DemoResult:
+    project, warehouse = run.open_project(options)
+    try:
+        return DemoResult(
+            project_dir=options.project_dir,
+            start=shop.replay_from,
+            end=shop.replay_until,
+            people=people,
+            rows=sum(rows.num_rows for rows in shop.tables.values()),
+            ticks=24 * days,
+            campaigns=read_outcome(warehouse, project),
+            phases=phases,
+            example=find_example(warehouse, project),
+        )
+    finally:
+        warehouse.close()
+
+
+@contextmanager
+def _phase(console: Console, phases: dict[str, float], name: str, words: str) -> Iterator[None]:
+    """Say what is going on, and add the time it takes to the phase's."""
+    began = time.perf_counter()
+    with console.status(words):
+        yield
+    took = time.perf_counter() - began
+    phases[name] = phases.get(name, 0.0) + took
+    console.print(f"[green]✓[/green] {words} [dim]({took:.1f} s)[/dim]", highlight=False)
