@@ -5,24 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import activate
 from activate.errors import SettingsError
+from activate.scaffold.reference import PARTS, reference_project
 
 PROJECT_NAME = "activate_reference"
 COPY = "activate_demo"
-PARTS = ("dbt_project.yml", "profiles.yml", "models", "macros", "rules")
-
-
-def reference_project() -> Path:
-    """The folder that holds the reference project: inside the installed package, or the clone it is run from.
-
-    Raises SettingsError when neither is there.
-    """
-    package = Path(activate.__file__).resolve().parent
-    for folder in (package / "demo" / "project", package.parents[1]):
-        if all((folder / part).exists() for part in PARTS):
-            return folder
-    raise SettingsError("this installation of Activate has no reference project; clone the repository to run the demo")
 
 
 def demo_project(directory: Path) -> Path:
@@ -38,13 +25,16 @@ def demo_project(directory: Path) -> Path:
             return target
         raise SettingsError(f"{target} exists and is not a copy of the demo; move it away, or go somewhere else")
     source = reference_project()
-    target.mkdir(parents=True)
+    # Copied beside and renamed, so that a copy that was cut short is never taken for a whole one.
+    unfinished = directory / f".{COPY}.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
     for part in PARTS:
         if (source / part).is_dir():
-            shutil.copytree(source / part, target / part)
+            shutil.copytree(source / part, unfinished / part)
         else:
-            shutil.copy2(source / part, target / part)
-    return target
+            shutil.copy2(source / part, unfinished / part)
+    return unfinished.rename(target)
 
 
 def _is_reference(directory: Path) -> bool:
