@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
@@ -16,64 +16,56 @@ from activate.settings import Options, manifest_path, project_setting
 
 MACROS = ("activate_now.sql", "activate_create_missing.sql", "activate_contract.sql")
 IGNORED = ("outbox/", "*.duckdb.*.lock")
-HOOK = """on-run-start: ["{{ activate_create_missing('activate') }}"]"""
+HOOK = """        on-run-start: ["{{ activate_create_missing('activate') }}"]"""
 
 
-def init(project_dir: Path, say: Callable[[str], None] | None = None) -> list[Path]:
-    """Add rules, macros, the state's source, an example segment and campaign; return the files that were written.
+def init(options: Options, *, dry_run: bool = False) -> list[str]:
+    """Add rules, macros, the state's source, an example segment and campaign; return a line for each thing done.
 
-    A file that exists is left as it is. `say` is told of each thing done or left, and of what remains to be done by
-    hand. Raises SettingsError when `project_dir` has no dbt_project.yml or has a broken one.
+    A file that exists is left as it is, and with `dry_run` nothing is written. The lines also say what was guessed,
+    what was left and what remains to be done by hand. Raises SettingsError when there is no dbt project, or a broken
+    one.
     """
-    tell = say or _silently
-    if not (project_dir / "dbt_project.yml").is_file():
+    if not (options.project_dir / "dbt_project.yml").is_file():
         raise SettingsError(
-            f"no dbt_project.yml in {project_dir}; `dbt-activate init` adds to a dbt project that exists"
+            f"no dbt_project.yml in {options.project_dir}; `dbt-activate init` adds to a dbt project that exists"
         )
-    options = Options(project_dir=project_dir)
-    manifest = _manifest(options, tell)
-    written: list[Path] = []
-    for place, text in _files(options, manifest, tell).items():
-        target = project_dir / place
+    lines: list[str] = []
+    adding = "to add " if dry_run else "added  "
+    manifest = _manifest(options, lines)
+    for place, text in _files(options, manifest, lines).items():
+        target = options.project_dir / place
         if target.exists():
-            tell(f"left    {place} (it exists)")
+            lines.append(f"left    {place} (it exists)")
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, "utf-8")
-        written.append(target)
-        tell(f"added   {place}")
-    ignored = _ignore(project_dir)
-    if ignored:
-        written.append(ignored)
-        tell(f"added   to .gitignore: {', '.join(IGNORED)}")
-    _tell_what_remains(options, tell)
-    return written
+        if not dry_run:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, "utf-8")
+        lines.append(f"{adding} {place}")
+    if ignored := _ignore(options.project_dir, dry_run):
+        lines.append(f"{adding} to .gitignore: {', '.join(ignored)}")
+    return lines + _what_remains(options)
 
 
-def _silently(_: str) -> None:
-    return None
-
-
-def _manifest(options: Options, tell: Callable[[str], None]) -> Manifest | None:
+def _manifest(options: Options, lines: list[str]) -> Manifest | None:
     path = manifest_path(options)
     if not path.is_file():
-        tell("note    no manifest.json yet, so no model was looked at; `dbt parse` before `init` lets it guess better")
+        lines.append(
+            "note    no manifest.json yet, so no model was looked at; `dbt parse` before `init` lets it guess better"
+        )
         return None
     return read_manifest(path)
 
 
-def _files(options: Options, manifest: Manifest | None, tell: Callable[[str], None]) -> dict[str, str]:
+def _files(options: Options, manifest: Manifest | None, lines: list[str]) -> dict[str, str]:
     """The files to write, by their path in the project."""
     models = f"{_first(options, 'model-paths', 'models')}/activate"
     macros = f"{_first(options, 'macro-paths', 'macros')}/activate"
     declared = _own_models(manifest) if manifest else {}
     profiles, events = guess_profiles(declared), guess_events(declared)
     for what, guess in (("people", profiles), ("events", events)):
-        tell(
-            f"guess   {what} are in the model {guess.name!r}"
-            if guess
-            else f"note    no model of {what} found: an example stands in"
-        )
+        found = f"guess   {what} are in the model {guess.name!r}" if guess else None
+        lines.append(found or f"note    no model of {what} found: an example stands in")
     names = _names(profiles, events)
     files = {
         "rules/activate.yml": _text("activate.yml", names),
@@ -124,21 +116,24 @@ def _first(options: Options, key: str, default: str) -> str:
     return str(paths[0]) if isinstance(paths, list) and paths else default
 
 
-def _ignore(project_dir: Path) -> Path | None:
-    """Append what is missing to .gitignore; return the file if it was changed."""
+def _ignore(project_dir: Path, dry_run: bool) -> list[str]:
+    """Append what is missing to .gitignore; return the lines that were."""
     file = project_dir / ".gitignore"
     text = file.read_text("utf-8") if file.is_file() else ""
     missing = [line for line in IGNORED if line not in text.splitlines()]
-    if not missing:
-        return None
     gap = "" if not text or text.endswith("\n") else "\n"
-    file.write_text(text + gap + "\n".join(missing) + "\n", "utf-8")
-    return file
+    if missing and not dry_run:
+        file.write_text(text + gap + "\n".join(missing) + "\n", "utf-8")
+    return missing
 
 
-def _tell_what_remains(options: Options, tell: Callable[[str], None]) -> None:
+def _what_remains(options: Options) -> list[str]:
+    lines = ["next    dbt build, then dbt-activate lint and dbt-activate plan"]
     # Read as text: the hooks are Jinja that only dbt can render.
     if "activate_create_missing" not in (options.project_dir / "dbt_project.yml").read_text("utf-8"):
-        tell("next    models on Activate's state build from the first day with this in dbt_project.yml:")
-        tell(f"        {HOOK}")
-    tell("next    dbt build, then dbt-activate lint and dbt-activate plan")
+        lines = [
+            "next    for models on Activate's state to build from the first day, put into dbt_project.yml:",
+            HOOK,
+            *lines,
+        ]
+    return lines
