@@ -9,7 +9,6 @@ from collections.abc import Callable
 from activate.bookmarks import Bookmarks
 from activate.compile.clock import zones
 from activate.compile.pipeline import compile_tick
-from activate.compile.world import World
 from activate.decide import execute
 from activate.decision import Tick
 from activate.errors import TimeOrderError
@@ -81,8 +80,8 @@ def _decide(
     earlier = ledger.runs_at(warehouse, project, now)
     run_id = name_run(now, len(earlier))
     new_version = ledger.record_versions(warehouse, project, run_id, now)
-    plan = compile_tick(World(project, warehouse, now, marks), run_id)
-    execute.execute(warehouse, plan, on_progress)
+    plan = compile_tick(project, warehouse, now, marks, run_id)
+    constants = execute.execute(warehouse, plan, on_progress)
     tick = _result(warehouse, project, plan, run_id, now, samples)
     changed = tick.changed or new_version or project.version not in earlier.values()
     if commit and changed:
@@ -90,7 +89,7 @@ def _decide(
             warehouse, project, run_id=run_id, now=now, started_at=started, finished_at=clock(), status="decided",
             counts=_summary(tick),
         )  # fmt: skip
-    execute.clean_up(warehouse, plan)
+    execute.clean_up(warehouse, plan, constants)
     return Tick(**{**vars(tick), "changed": changed, "committed": commit and changed})
 
 
@@ -119,7 +118,7 @@ def _result(warehouse: Warehouse, project: Project, plan: Plan, run_id: str, now
         entered=entered,
         samples=execute.samples(warehouse, schema, run_id, samples) if samples else {},
         invalid=execute.unusable(warehouse),
-        statements=tuple((name, warehouse.sql(sql, pretty=True)) for name, _, sql in plan.statements()) if samples else (),
+        statements=tuple(plan.script()),
         changed=bool(counts or entered or execute.others(warehouse, schema, run_id)),
     )
 
@@ -129,6 +128,7 @@ def _summary(tick: Tick) -> dict[str, object]:
         "entered": tick.entered,
         "invalid": tick.invalid,
         "decisions": [
-            [count.campaign, count.outcome, count.gate, count.reason, count.channel, count.people] for count in tick.counts
+            [count.campaign, count.outcome, count.gate, count.reason, count.channel, count.people]
+            for count in tick.counts
         ],
     }

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from activate.campaign import Campaign
+from activate.compile.draft import Fetch, Stage, Statement
 from activate.compile.sql import any_of, create, insert, literal, tree
-from activate.compile.world import World
-from activate.plan import Stage, Statement
+from activate.compile.world import Moment, World
 from activate.project import Model
 
 COLUMNS = (
@@ -24,7 +24,10 @@ SELECT CAST(NULL AS TEXT) AS campaign, CAST(NULL AS TEXT) AS user_id, CAST(NULL 
 WHERE FALSE
 """
 
-# Rows of one id and person are one occurrence; what has an entry or a refusal is not looked at again.
+_RAW = "SELECT COUNT(*) AS occurrences, COALESCE(MIN(r.entered_at), :now) AS first_entered_at FROM tick_raw AS r"
+
+# Rows of one id and person are one occurrence; what has an entry or a refusal is not looked at again. Whatever was
+# seen before was recorded at or after its own time, so that bounds the search.
 _NEW = """
 SELECT r.campaign, r.user_id, r.occurrence_id, r.entered_at, r.is_late, r.match_key, r.context, r.entry_id
 FROM (
@@ -32,9 +35,9 @@ FROM (
   FROM (SELECT a.*, MD5(a.campaign || '|' || a.user_id || '|' || a.occurrence_id) AS entry_id FROM tick_raw AS a) AS o
 ) AS r
 LEFT JOIN (
-  SELECT e.entry_id FROM state.entries AS e WHERE e.recorded_at >= :seen_from
+  SELECT e.entry_id FROM state.entries AS e WHERE e.recorded_at >= :first_entered_at
   UNION
-  SELECT d.entry_id FROM state.decisions AS d WHERE d.decided_at >= :seen_from AND d.step = 0
+  SELECT d.entry_id FROM state.decisions AS d WHERE d.decided_at >= :first_entered_at AND d.step = 0
 ) AS s ON s.entry_id = r.entry_id
 WHERE r.place = 1 AND s.entry_id IS NULL
 """
@@ -51,8 +54,9 @@ def arrivals(world: World) -> Iterator[Stage]:
             insert("tick_raw", COLUMNS, query),
         )
     yield from _unusable(world)
-    new = tree(_NEW, seen_from=literal(_seen_from(world)))
-    yield Statement("arrivals.new", "Occurrences not seen before.", create("tick_new", new), "tick_new")
+    yield Fetch("arrivals.found", "How many there are.", tree(_RAW), ("occurrences", "first_entered_at"))
+    new = create("tick_new", tree(_NEW))
+    yield Statement("arrivals.new", "Occurrences not seen before.", new, "tick_new", needs="occurrences")
 
 
 def _unusable(world: World) -> Iterator[Stage]:
@@ -79,19 +83,11 @@ def _unusable_in(world: World, model: Model, campaigns: list[Campaign]) -> exp.S
     if model.time is None:
         return query
     loaded = world.instant(model, model.loaded or model.time)
-    cursors = [world.bookmarks.campaigns.get(campaign.campaign) for campaign in campaigns]
-    since = min((mark.scanned_to for mark in cursors if mark), default=None)
-    if since is not None and all(cursors):
-        query = query.where(exp.GT(this=loaded.copy(), expression=literal(since)), copy=False)
-    return query.where(exp.LTE(this=loaded.copy(), expression=literal(world.now)), copy=False)
-
-
-def _seen_from(world: World) -> dt.datetime:
-    """Whatever is scanned again was first seen at or after this instant."""
-    marks = world.bookmarks.campaigns
-    cursors = [marks[c.campaign].scanned_to for c in world.campaigns if c.campaign in marks]
-    overlap = dt.timedelta(seconds=world.project.policy.scan.overlap)
-    return min(cursors, default=world.now) - overlap
+    names = [campaign.campaign for campaign in campaigns]
+    if world.known.issuperset(names):
+        since = world.time(f"read_{model.name}", lambda moment: min(moment.bookmark(name).scanned_to for name in names))
+        query = query.where(exp.GT(this=loaded.copy(), expression=since), copy=False)
+    return query.where(exp.LTE(this=loaded.copy(), expression=world.now), copy=False)
 
 
 def _trigger(world: World, campaign: Campaign) -> exp.Select:
@@ -110,8 +106,8 @@ def _trigger(world: World, campaign: Campaign) -> exp.Select:
         .where(
             *(column.copy().is_(exp.null()).not_() for column in (key, identity)),
             *_life(world, campaign, time),
-            exp.LTE(this=time.copy(), expression=literal(world.now)),
-            exp.LTE(this=loaded.copy(), expression=literal(world.now)),
+            exp.LTE(this=time.copy(), expression=world.now),
+            exp.LTE(this=loaded.copy(), expression=world.now),
             *_scanned(world, campaign, time, loaded),
             *([world.where(model, campaign.enter.where)] if campaign.enter.where else []), copy=False
         )
@@ -119,10 +115,11 @@ def _trigger(world: World, campaign: Campaign) -> exp.Select:
 
 
 def _life(world: World, campaign: Campaign, time: exp.Expression) -> Iterator[exp.Expression]:
-    first = campaign.enter.since or world.bookmark(campaign.campaign).launched_at
-    if campaign.active.from_ is not None:
-        first = max(first, campaign.active.from_)
-    yield exp.GTE(this=time.copy(), expression=literal(first))
+    def first(moment: Moment) -> dt.datetime:
+        launch = campaign.enter.since or moment.bookmark(campaign.campaign).launched_at
+        return max(launch, campaign.active.from_) if campaign.active.from_ is not None else launch
+
+    yield exp.GTE(this=time.copy(), expression=world.time(f"first_{campaign.campaign}", first))
     if campaign.active.until is not None:
         yield exp.LT(this=time.copy(), expression=literal(campaign.active.until))
 
@@ -130,10 +127,12 @@ def _life(world: World, campaign: Campaign, time: exp.Expression) -> Iterator[ex
 def _scanned(
     world: World, campaign: Campaign, time: exp.Expression, loaded: exp.Expression
 ) -> Iterator[exp.Expression]:
-    mark = world.bookmarks.campaigns.get(campaign.campaign)
-    if mark is None:
+    if campaign.campaign not in world.known:
         return
-    bound = literal(mark.scanned_to - dt.timedelta(seconds=world.project.policy.scan.overlap))
+    overlap = dt.timedelta(seconds=world.project.policy.scan.overlap)
+    bound = world.time(
+        f"unread_{campaign.campaign}", lambda moment: moment.bookmark(campaign.campaign).scanned_to - overlap
+    )
     # A row dated in the future becomes visible by its time, any other by its load.
     if loaded == time:
         yield exp.GT(this=time.copy(), expression=bound)
@@ -146,10 +145,9 @@ def _scanned(
 def _late(world: World, campaign: Campaign, time: exp.Expression, loaded: exp.Expression) -> exp.Expression:
     lateness = campaign.enter.max_lateness
     lateness = world.project.policy.scan.max_lateness if lateness is None else lateness
-    late: exp.Expression = exp.LT(this=time.copy(), expression=literal(world.now - dt.timedelta(seconds=lateness)))
+    late: exp.Expression = exp.LT(this=time.copy(), expression=world.ago(lateness))
     if campaign.enter.since is not None:
-        launch = literal(world.bookmark(campaign.campaign).launched_at)
-        late = exp.and_(late, exp.GT(this=loaded.copy(), expression=launch))
+        late = exp.and_(late, exp.GT(this=loaded.copy(), expression=_launch(world, campaign)))
     return late
 
 
@@ -175,7 +173,7 @@ def _segment(world: World, campaign: Campaign) -> exp.Select:
         match=match,
         context=world.row_json(model) if entering else literal("{}"),
     )
-    assert isinstance(query, exp.Select)  # noqa: S101  # the text above is one SELECT
+    assert isinstance(query, exp.Select)  # the text above is one SELECT
     if entering:
         key = world.text(model, model.key or "")
         query = query.join(
@@ -187,19 +185,22 @@ def _segment(world: World, campaign: Campaign) -> exp.Select:
 
 
 def _changes(world: World, campaign: Campaign, changed: exp.Expression) -> Iterator[exp.Expression]:
-    launch = world.bookmark(campaign.campaign).launched_at
     if campaign.enter.since is not None:
         yield exp.GTE(this=changed.copy(), expression=literal(campaign.enter.since))
     else:
         # People found in the segment at the launch were there before it.
-        yield exp.GT(this=changed.copy(), expression=literal(launch))
+        yield exp.GT(this=changed.copy(), expression=_launch(world, campaign))
     if campaign.active.from_ is not None:
         yield exp.GTE(this=changed.copy(), expression=literal(campaign.active.from_))
     if campaign.active.until is not None:
         yield exp.LT(this=changed.copy(), expression=literal(campaign.active.until))
-    mark = world.bookmarks.campaigns.get(campaign.campaign)
-    if mark is not None:
-        yield exp.GT(this=changed.copy(), expression=literal(mark.scanned_to))
+    if campaign.campaign in world.known:
+        read = world.time(f"changed_{campaign.campaign}", lambda moment: moment.bookmark(campaign.campaign).scanned_to)
+        yield exp.GT(this=changed.copy(), expression=read)
+
+
+def _launch(world: World, campaign: Campaign) -> exp.Expression:
+    return world.time(f"launch_{campaign.campaign}", lambda moment: moment.bookmark(campaign.campaign).launched_at)
 
 
 def _written(instant: exp.Expression) -> exp.Expression:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from activate.compile import rulebook
+from activate.compile.draft import Fetch, Stage, Statement
 from activate.compile.exits import events, own_value
-from activate.compile.sql import create, insert, literal, tree
+from activate.compile.sql import create, insert, tree
 from activate.compile.world import World
-from activate.plan import Fetch, Stage, Statement
 
 _LATE = """
 SELECT v.* FROM v WHERE v.loaded_at > :read_from AND v.loaded_at > v.happened_at
 """
 
-_LATE_FROM = "SELECT COALESCE(MIN(v.happened_at), :now) AS late_from FROM tick_late AS v"
+_LATE_FROM = "SELECT COUNT(*) AS late_events, COALESCE(MIN(v.happened_at), :now) AS late_from FROM tick_late AS v"
 
 _AUDITS = """
 SELECT DISTINCT c.entry_id, c.message_id, 'late_exception', v.event_id, :run_id, :now
@@ -37,15 +37,14 @@ _COLUMNS = ("entry_id", "message_id", "kind", "evidence", "run_id", "recorded_at
 
 def audits(world: World) -> Iterator[Stage]:
     """Yield the statements that record exception events which were loaded after their message was queued."""
-    last = world.bookmarks.last_now
-    if last is None or not rulebook.distinct_exceptions(world):
+    if not world.known or not rulebook.distinct_exceptions(world):
         return
-    late = tree(_LATE, read_from=literal(last)).with_(
-        "v", as_=events(world, tree("CAST('0001-01-01' AS TIMESTAMP)")), copy=False
-    )
+    beginning = tree("CAST('0001-01-01' AS TIMESTAMP)")
+    last = world.time("last_now", lambda moment: moment.bookmarks.last_now or moment.now)
+    late = tree(_LATE, read_from=last).with_("v", as_=events(world, beginning), copy=False)
     yield Statement(
         "audits.late", "Exception events loaded since the last tick.", create("tick_late", late), "tick_late"
     )
-    yield Fetch("audits.from", "The earliest of them.", tree(_LATE_FROM), ("late_from",))
-    found = tree(_AUDITS, own_value=own_value(world, "c"))
-    yield Statement("audits.found", "Record those that came too late.", insert("state.audits", _COLUMNS, found))
+    yield Fetch("audits.from", "The earliest of them.", tree(_LATE_FROM), ("late_events", "late_from"))
+    found = insert("state.audits", _COLUMNS, tree(_AUDITS, own_value=own_value(world, "c")))
+    yield Statement("audits.found", "Record those that came too late.", found, needs="late_events")

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 
 from sqlglot import exp
 
 from activate.compile import rulebook
+from activate.compile.draft import Fetch, Rounds, Stage, Statement
 from activate.compile.gates import passed
 from activate.compile.sql import all_of, any_of, case, create, insert, literal, tree
 from activate.compile.world import World
-from activate.plan import Fetch, Rounds, Stage, Statement
 from activate.policy import FrequencyCap
+
+# The people with a candidate that comes as far as the caps, each once.
+_PEOPLE = """
+SELECT g.user_id, COUNT(*) AS candidates, MAX(g.own_zone) AS own_zone FROM (:passed) AS g GROUP BY g.user_id
+"""
 
 # Most people have one candidate; only the others need an order.
 _RANKED = """
-SELECT g.entry_id, g.user_id, ROW_NUMBER() OVER (
+SELECT g.entry_id, g.user_id, g.step_id, g.channel, g.control_group, ROW_NUMBER() OVER (
     PARTITION BY g.user_id
-    ORDER BY CASE WHEN g.is_transactional THEN 0 ELSE 1 END, g.priority DESC, g.due_at, g.campaign_order, g.entry_id
+    ORDER BY CASE WHEN s.is_transactional THEN 0 ELSE 1 END, s.priority DESC, g.due_at, s.campaign_order, g.entry_id
   ) AS place,
-  MD5(g.entry_id || '|' || CAST(g.step AS TEXT) || '|' || g.channel) AS message_id
-FROM tick_passed AS g
-JOIN (SELECT p.user_id FROM tick_passed AS p GROUP BY p.user_id HAVING COUNT(*) > 1) AS u ON u.user_id = g.user_id
+  MD5(g.entry_id || '|' || CAST(s.step AS TEXT) || '|' || g.channel) AS message_id
+FROM (:passed) AS g
+JOIN tick_steps AS s ON s.step_id = g.step_id
+JOIN tick_people AS u ON u.user_id = g.user_id
+WHERE u.candidates > 1
 """
 
 _MOST = "SELECT COALESCE(MAX(r.place), 1) AS last_round FROM tick_ranked AS r"
@@ -38,13 +44,14 @@ SELECT CAST(NULL AS TEXT) AS entry_id, CAST(NULL AS BIGINT) AS cap, CAST(NULL AS
 WHERE FALSE
 """
 
+# What those admitted in earlier rounds have taken, of the people with a candidate in this round.
 _USED = """
-SELECT b.user_id FROM tick_ranked AS b
-JOIN (SELECT t.user_id FROM tick_ranked AS t WHERE t.place = :round) AS n ON n.user_id = b.user_id
-JOIN tick_passed AS g ON g.entry_id = b.entry_id
-LEFT JOIN tick_capped AS k ON k.entry_id = b.entry_id
-WHERE b.place < :round AND k.entry_id IS NULL AND g.counts AND g.control_group IS NULL
-GROUP BY b.user_id
+SELECT g.user_id FROM tick_ranked AS g
+JOIN (SELECT t.user_id FROM tick_ranked AS t WHERE t.place = :round) AS n ON n.user_id = g.user_id
+JOIN tick_steps AS s ON s.step_id = g.step_id
+LEFT JOIN tick_capped AS k ON k.entry_id = g.entry_id
+WHERE g.place < :round AND k.entry_id IS NULL AND s.counts AND g.control_group IS NULL
+GROUP BY g.user_id
 """
 
 _CAPPED_COLUMNS = ("entry_id", "cap", "observed", "evidence")
@@ -54,28 +61,23 @@ def caps(world: World) -> Iterator[Stage]:
     """Yield the statements that find the candidates for whom a cap is full."""
     if not world.caps:
         return
-    yield Statement(
-        "caps.passed", "Candidates that come as far as the caps.", create("tick_passed", passed(world)), "tick_passed"
+    for name, doc, query in (
+        ("people", "The people that come as far as the caps.", tree(_PEOPLE, passed=passed(world))),
+        ("ranked", "The order of people's several candidates.", tree(_RANKED, passed=passed(world))),
+        ("room", "What each cap counts already.", _history(world)),
+        ("capped", "Room for the refused.", tree(_EMPTY_CAPPED)),
+    ):
+        yield Statement(f"caps.{name}", doc, create(f"tick_{name}", query), f"tick_{name}", needs="candidates")
+    first, later = (insert("tick_capped", _CAPPED_COLUMNS, query) for query in (_first(world), _next(world)))
+    yield Statement("caps.first", "Each person's first candidate against the past.", first, needs="candidates")
+    yield Fetch(
+        "caps.rounds", "How many candidates one person has at most.", tree(_MOST), ("last_round",), "candidates"
     )
-    yield Statement(
-        "caps.ranked", "The order of people's several candidates.", create("tick_ranked", tree(_RANKED)), "tick_ranked"
-    )
-    yield Fetch("caps.rounds", "How many candidates one person has at most.", tree(_MOST), ("last_round",))
-    yield Statement("caps.history", "What each cap counts already.", create("tick_room", _history(world)), "tick_room")
-    yield Statement("caps.empty", "Room for the refused.", create("tick_capped", tree(_EMPTY_CAPPED)), "tick_capped")
-    yield Statement(
-        "caps.first", "Each person's first candidate against the past.",
-        insert("tick_capped", _CAPPED_COLUMNS, _first(world)),
-    )  # fmt: skip
-    body = Statement(
-        "caps.next", "Each person's next candidate against the past and the rounds before.",
-        insert("tick_capped", _CAPPED_COLUMNS, _next(world)),
-    )  # fmt: skip
-    yield Rounds("caps.later", "Later candidates, round by round.", 2, "last_round", (body,))
-    if any(version.definition.when_capped == "wait" for version in world.versions):
-        yield Statement(
-            "caps.retry", "When there will be room again.", create("tick_retry", _retry(world)), "tick_retry"
-        )
+    body = Statement("caps.next", "Each person's next candidate against the past and the rounds before.", later)
+    yield Rounds("caps.later", "Later candidates, round by round.", 2, "last_round", (body,), "candidates")
+    if can_wait(world):
+        retry = create("tick_retry", _retry(world))
+        yield Statement("caps.retry", "When there will be room again.", retry, "tick_retry", needs="candidates")
 
 
 def can_wait(world: World) -> bool:
@@ -83,11 +85,11 @@ def can_wait(world: World) -> bool:
     return bool(world.caps) and any(version.definition.when_capped == "wait" for version in world.versions)
 
 
-def _applies(cap: FrequencyCap, place: int, alias: str = "g") -> exp.Expression:
-    """Whether a cap applies to a candidate."""
-    fits: exp.Expression = exp.column(f"cap_{place}", table=alias)
+def _applies(cap: FrequencyCap, place: int) -> exp.Expression:
+    """Whether a cap applies to a candidate (`g`) with its step (`s`)."""
+    fits: exp.Expression = exp.column(f"cap_{place}", table="s")
     if cap.channel is not None:
-        fits = exp.and_(fits, exp.column("channel", table=alias).eq(literal(cap.channel)))
+        fits = exp.and_(fits, exp.column("channel", table="g").eq(literal(cap.channel)))
     return fits
 
 
@@ -111,21 +113,22 @@ def _since(world: World, cap: FrequencyCap) -> exp.Expression:
     queued = exp.column("queued_at", table="m")
     seconds = cap.rolling_seconds
     if seconds is not None:
-        return exp.GT(this=queued, expression=literal(world.now - dt.timedelta(seconds=seconds)))
+        return exp.GT(this=queued, expression=world.ago(seconds))
     return exp.GTE(this=queued, expression=exp.column(cap.per.removeprefix("calendar "), table="z"))
 
 
-def _messages(world: World) -> exp.Select:
-    """The messages that any cap can count (alias `m`), of candidates' people, with their zone's calendar (`z`)."""
-    query = (
-        exp.select(copy=False)
-        .from_("state.messages AS m", copy=False)
-        .join("people AS u", on="u.user_id = m.user_id", copy=False)
-        .join(exp.Subquery(this=tree(_RELEASED), alias=exp.TableAlias(this=exp.to_identifier("r"))),
-              on="r.message_id = m.message_id", join_type="left", copy=False)
-        .where(tree("m.queued_at > :since", since=literal(world.now - rulebook.longest_cap(world))), copy=False)
-        .where("m.counts_toward_caps", "r.message_id IS NULL", copy=False)
-    )  # fmt: skip
+def _messages(world: World, people: str) -> exp.Select:
+    """The messages that any cap can count (alias `m`) of some people (`u`), with their zone's calendar (`z`)."""
+    released = exp.Subquery(this=tree(_RELEASED), alias=exp.TableAlias(this=exp.to_identifier("r")))
+    query = exp.select().from_("state.messages AS m", copy=False)
+    query = query.join(f"{people} AS u", on="u.user_id = m.user_id", copy=False)
+    query = query.join(released, on="r.message_id = m.message_id", join_type="left", copy=False)
+    query = query.where(
+        tree("m.queued_at > :since", since=world.ago(rulebook.longest_cap(world))),
+        "m.counts_toward_caps",
+        "r.message_id IS NULL",
+        copy=False,
+    )
     if any(cap.rolling_seconds is None for cap in world.caps):
         zone = tree("z.zone = COALESCE(u.own_zone, :zone)", zone=literal(world.policy_zone))
         query = query.join("tick_zones AS z", on=zone, copy=False)
@@ -133,68 +136,66 @@ def _messages(world: World) -> exp.Select:
 
 
 def _history(world: World) -> exp.Select:
-    people = tree(
-        "SELECT g.user_id, MAX(g.own_zone) AS own_zone FROM tick_passed AS g WHERE NOT g.is_transactional GROUP BY g.user_id"
-    )
-    query = (
-        _messages(world)
-        .with_("people", as_=people, copy=False)
-        .select("m.user_id", copy=False)
-        .group_by("m.user_id", copy=False)
-    )
+    query = _messages(world, "tick_people").select("m.user_id", copy=False).group_by("m.user_id", copy=False)
     for place, cap in enumerate(world.caps):
         counted = all_of([*_counted(cap), _since(world, cap)])
         query = query.select(exp.Sum(this=case([(counted, literal(1))], literal(0))).as_(f"n_{place}"), copy=False)
     return query
 
 
-def _first(world: World) -> exp.Select:
-    full = [
-        (exp.and_(_applies(cap, place), tree(f"COALESCE(h.n_{place}, 0) >= :limit", limit=literal(cap.limit))), place)
-        for place, cap in enumerate(world.caps)
+Full = tuple[exp.Expression, int, str]
+
+
+def _refused(full: list[Full]) -> exp.Select:
+    """The refused candidates (`g`, with step `s` and history `h`): the first cap that is full, and its count."""
+    return (
+        exp.select("g.entry_id")
+        .select(case((condition.copy(), literal(place)) for condition, place, _ in full), copy=False)
+        .select(case((condition.copy(), tree(count)) for condition, _, count in full), copy=False)
+        .where("NOT s.is_transactional", any_of(condition.copy() for condition, _, _ in full), copy=False)
+    )
+
+
+def _full(world: World, counts: list[str]) -> list[Full]:
+    return [
+        (exp.and_(_applies(cap, place), tree(f"{count} >= :limit", limit=literal(cap.limit))), place, count)
+        for place, (cap, count) in enumerate(zip(world.caps, counts, strict=True))
     ]
+
+
+def _first(world: World) -> exp.Select:
+    full = _full(world, [f"COALESCE(h.n_{place}, 0)" for place in range(len(world.caps))])
     # Without a cap of 0, only people with some history can be at a limit.
     join = "left" if any(cap.limit == 0 for cap in world.caps) else "inner"
     return (
-        exp.select("g.entry_id", copy=False)
-        .select(case((condition, literal(place)) for condition, place in full), copy=False)
-        .select(case((condition.copy(), tree(f"COALESCE(h.n_{place}, 0)")) for condition, place in full), copy=False)
+        _refused(full)
         .select(exp.cast(exp.null(), "TEXT"), copy=False)
-        .from_("tick_passed AS g", copy=False)
+        .from_(passed(world).subquery("g", copy=False), copy=False)
+        .join("tick_steps AS s", on="s.step_id = g.step_id", copy=False)
         .join("tick_room AS h", on="h.user_id = g.user_id", join_type=join, copy=False)
         .join("tick_ranked AS r", on="r.entry_id = g.entry_id", join_type="left", copy=False)
-        .where("NOT g.is_transactional", "COALESCE(r.place, 1) = 1", copy=False)
-        .where(any_of(condition.copy() for condition, _ in full), copy=False)
+        .where("COALESCE(r.place, 1) = 1", copy=False)
     )
 
 
 def _next(world: World) -> exp.Select:
-    full = []
     used = tree(_USED)
-    assert isinstance(used, exp.Select)  # noqa: S101  # the text above is one SELECT
     for place, cap in enumerate(world.caps):
         takes = _applies(cap, place)
-        used = used.select(exp.Sum(this=case([(takes, literal(1))], literal(0))).as_(f"u_{place}"), copy=False)
-        used = used.select(
-            exp.Min(this=case([(takes.copy(), exp.column("message_id", table="b"))])).as_(f"e_{place}"), copy=False
-        )
-        count = f"COALESCE(h.n_{place}, 0) + COALESCE(u.u_{place}, 0)"
-        full.append(
-            (exp.and_(_applies(cap, place), tree(f"{count} >= :limit", limit=literal(cap.limit))), place, count)
-        )
+        taken = exp.Sum(this=case([(takes, literal(1))], literal(0)))
+        winner = exp.Min(this=case([(takes.copy(), exp.column("message_id", table="g"))]))
+        used = used.select(taken.as_(f"u_{place}"), winner.as_(f"e_{place}"), copy=False)
+    full = _full(world, [f"COALESCE(h.n_{place}, 0) + COALESCE(u.u_{place}, 0)" for place in range(len(world.caps))])
+    winners = ((condition.copy(), exp.column(f"e_{place}", table="u")) for condition, place, _ in full)
     return (
-        exp.select("g.entry_id", copy=False)
-        .select(case((condition, literal(place)) for condition, place, _ in full), copy=False)
-        .select(case((condition.copy(), tree(count)) for condition, _, count in full), copy=False)
-        .select(case((condition.copy(), exp.column(f"e_{place}", table="u")) for condition, place, _ in full), copy=False)
-        .from_("tick_ranked AS r", copy=False)
-        .join("tick_passed AS g", on="g.entry_id = r.entry_id", copy=False)
-        .join("tick_room AS h", on="h.user_id = r.user_id", join_type="left", copy=False)
-        .join(exp.Subquery(this=used, alias=exp.TableAlias(this=exp.to_identifier("u"))),
-              on="u.user_id = r.user_id", join_type="left", copy=False)
-        .where("r.place = :round", "NOT g.is_transactional", copy=False)
-        .where(any_of(condition.copy() for condition, _, _ in full), copy=False)
-    )  # fmt: skip
+        _refused(full)
+        .select(case(winners), copy=False)
+        .from_("tick_ranked AS g", copy=False)
+        .join("tick_steps AS s", on="s.step_id = g.step_id", copy=False)
+        .join("tick_room AS h", on="h.user_id = g.user_id", join_type="left", copy=False)
+        .join(used.subquery("u", copy=False), on="u.user_id = g.user_id", join_type="left", copy=False)
+        .where("g.place = :round", copy=False)
+    )
 
 
 def _retry(world: World) -> exp.Select:
@@ -223,7 +224,8 @@ def _retry(world: World) -> exp.Select:
 _WAITING = """
 SELECT g.entry_id, g.user_id, g.own_zone, COALESCE(r.place, 1) AS place, :applies AS applies
 FROM tick_capped AS k
-JOIN tick_passed AS g ON g.entry_id = k.entry_id AND g.wait_if_capped
+JOIN tick_gated AS g ON g.entry_id = k.entry_id
+JOIN tick_steps AS s ON s.step_id = g.step_id AND s.wait_if_capped
 LEFT JOIN tick_ranked AS r ON r.entry_id = g.entry_id
 """
 
@@ -231,10 +233,10 @@ LEFT JOIN tick_ranked AS r ON r.entry_id = g.entry_id
 _ADMITTED = """
 SELECT c.entry_id, CAST(:now AS TIMESTAMP) AS queued_at
 FROM candidates AS c
-JOIN tick_ranked AS b ON b.user_id = c.user_id AND b.place < c.place
-JOIN tick_passed AS g ON g.entry_id = b.entry_id
-LEFT JOIN tick_capped AS k ON k.entry_id = b.entry_id
-WHERE c.applies AND k.entry_id IS NULL AND g.counts AND g.control_group IS NULL AND :takes
+JOIN tick_ranked AS g ON g.user_id = c.user_id AND g.place < c.place
+JOIN tick_steps AS s ON s.step_id = g.step_id
+LEFT JOIN tick_capped AS k ON k.entry_id = g.entry_id
+WHERE c.applies AND k.entry_id IS NULL AND s.counts AND g.control_group IS NULL AND :takes
 """
 
 _NTH = """
@@ -254,13 +256,13 @@ def _room_at(world: World, place: int, cap: FrequencyCap) -> exp.Select:
         never = tree("SELECT c.entry_id, CAST(NULL AS TIMESTAMP) AS room_at FROM candidates AS c WHERE c.applies")
         return _with(never, candidates=candidates)
     stored = (
-        _messages(world)
+        _messages(world, "people")
         .select("c.entry_id", "m.queued_at", copy=False)
         .where(*_counted(cap), _since(world, cap), copy=False)
     )
     stored = stored.join("candidates AS c", on="c.user_id = m.user_id AND c.applies", copy=False)
     people = tree("SELECT DISTINCT c.user_id, c.own_zone FROM candidates AS c")
-    admitted = tree(_ADMITTED, now=literal(world.now), takes=_applies(cap, place))
+    admitted = tree(_ADMITTED, takes=_applies(cap, place))
     counted = exp.union(stored, admitted, distinct=False, copy=False)
     if cap.rolling_seconds is not None:
         room = world.dialect.plus_seconds(exp.column("queued_at", table="n"), literal(cap.rolling_seconds))
@@ -269,12 +271,11 @@ def _room_at(world: World, place: int, cap: FrequencyCap) -> exp.Select:
         room = exp.column(f"next_{cap.per.removeprefix('calendar ')}", table="z")
         nth = tree(_NTH, room_at=room, limit=literal(cap.limit))
         zone = tree("z.zone = COALESCE(c.own_zone, :zone)", zone=literal(world.policy_zone))
-        nth = nth.join("tick_zones AS z", on=zone, copy=False)  # type: ignore[attr-defined]  # the text above is one SELECT
+        nth = nth.join("tick_zones AS z", on=zone, copy=False)
     return _with(nth, candidates=candidates, people=people, counted=counted)
 
 
-def _with(query: exp.Expression, **parts: exp.Expression) -> exp.Select:
-    assert isinstance(query, exp.Select)  # noqa: S101  # the texts above are one SELECT each
+def _with(query: exp.Select, **parts: exp.Expression) -> exp.Select:
     for name, part in parts.items():
         query = query.with_(name, as_=part, copy=False)
     return query

@@ -8,55 +8,55 @@ from zoneinfo import ZoneInfo
 
 from activate.compile.clock import calendar, opening, wait_days
 from activate.compile.rulebook import table
-from activate.compile.world import World
+from activate.compile.world import Moment, World
 from activate.plan import Load
 
 
-def calendars(world: World) -> Load:
+def calendars(world: World, moment: Moment) -> Load:
     """One row per zone: when its local day, week and month began and when the next ones begin."""
     names = ("day", "week", "month", "next_day", "next_week", "next_month")
     rows: list[dict[str, object]] = [
-        {"zone": name} | {key: asdict(calendar(ZoneInfo(name), world.now))[key] for key in names}
-        for name in world.zones
+        {"zone": name} | {key: asdict(calendar(ZoneInfo(name), moment.now))[key] for key in names}
+        for name in world.zones(moment.bookmarks.zones)
     ]
     columns = {"zone": "TEXT"} | dict.fromkeys(names, "TIMESTAMP")
     return Load("clock.calendars", "Local days, weeks and months, by zone.", "tick_zones", table(columns, rows))
 
 
-def windows(world: World) -> Load:
+def windows(world: World, moment: Moment) -> Load:
     """One row per window and zone: whether it is open, when it closes, when it next opens."""
     columns = {
         "window_id": "TEXT", "zone": "TEXT", "is_open": "BOOLEAN", "opens_at": "TIMESTAMP", "closes_at": "TIMESTAMP",
     }  # fmt: skip
     rows: list[dict[str, object]] = []
     for key, window in world.windows.items():
-        for name in world.zones:
-            rows.append({"window_id": key, "zone": name} | asdict(opening(window, ZoneInfo(name), world.now)))
+        for name in world.zones(moment.bookmarks.zones):
+            rows.append({"window_id": key, "zone": name} | asdict(opening(window, ZoneInfo(name), moment.now)))
     return Load("clock.windows", "Local time windows, by zone.", "tick_windows", table(columns, rows))
 
 
-def waits(world: World) -> Load:
+def waits(world: World, moment: Moment) -> Load:
     """One row per local wait, zone and local day of the anchor: when that day's anchors fall due."""
     columns = {
         "wait_id": "TEXT", "zone": "TEXT", "anchor_from": "TIMESTAMP", "anchor_until": "TIMESTAMP",
         "due_at": "TIMESTAMP",
     }  # fmt: skip
-    oldest = oldest_anchor(world)
+    oldest = oldest_anchor(world, moment)
     rows: list[dict[str, object]] = [
         {"wait_id": key, "zone": name, "anchor_from": start, "anchor_until": end, "due_at": due}
         for key, wait in world.local_waits.items()
-        for name in world.zones
-        for start, end, due in wait_days(wait, ZoneInfo(name), oldest, world.effective)
+        for name in world.zones(moment.bookmarks.zones)
+        for start, end, due in wait_days(wait, ZoneInfo(name), oldest, moment.effective)
     ]
     return Load("clock.waits", "Waits that end at a local time, by zone and day.", "tick_waits", table(columns, rows))
 
 
-def oldest_anchor(world: World) -> dt.datetime:
+def oldest_anchor(world: World, moment: Moment) -> dt.datetime:
     """The earliest instant that any open entry's wait can count from."""
     lateness = [world.project.policy.scan.max_lateness]
     lateness += [campaign.enter.max_lateness or 0 for campaign in world.campaigns]
-    candidates = [world.now - dt.timedelta(seconds=max(lateness))]
+    candidates = [moment.now - dt.timedelta(seconds=max(lateness))]
     candidates += [campaign.enter.since for campaign in world.campaigns if campaign.enter.since is not None]
-    if world.bookmarks.oldest_anchor is not None:
-        candidates.append(world.bookmarks.oldest_anchor)
+    if moment.bookmarks.oldest_anchor is not None:
+        candidates.append(moment.bookmarks.oldest_anchor)
     return min(candidates)

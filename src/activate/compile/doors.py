@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from activate.compile import rulebook
-from activate.compile.sql import create, insert, literal, tree
+from activate.compile.draft import Stage, Statement
+from activate.compile.sql import create, insert, tree
 from activate.compile.world import World
-from activate.plan import Stage, Statement
 
 _MISFITS = """
 SELECT DISTINCT n.entry_id
@@ -138,25 +138,24 @@ _ENTRY = (
 
 def doors(world: World) -> Iterator[Stage]:
     """Yield the statements that let occurrences in or refuse them with a reason."""
-    live_from = literal(world.live_from)
     screened = _SCREENED
+    texts = []
     if rulebook.segments(world):
-        yield Statement(
-            "doors.misfits", "Occurrences of people outside the audience.",
-            create("tick_door_misfits", tree(_MISFITS)), "tick_door_misfits",
-        )  # fmt: skip
+        texts.append(("door_misfits", "Occurrences of people outside the audience.", _MISFITS))
         screened = _SCREENED_WITH_AUDIENCE
-    for name, doc, text in (
+    texts += [
         ("screened", "Too late, or not in the audience.", screened),
         ("waiting", "Entries of the same people that still wait for their first step.", _WAITING),
         ("competed", "What a second trigger does during the wait.", _COMPETED),
         ("last_time", "When the same people were last sent to, or last entered.", _LAST),
         ("door", "Whether they may enter again.", _DOOR),
+    ]
+    for name, doc, text in texts:
+        query = create(f"tick_{name}", tree(text, live_from=world.live_from))
+        yield Statement(f"doors.{name}", doc, query, f"tick_{name}", needs="occurrences")
+    for name, doc, table, columns, text in (
+        ("refused", "Record the refusals.", "state.decisions", _DECISION, _REFUSED),
+        ("entered", "Record the entries.", "state.entries", _ENTRY, _ENTERED),
+        ("restarted", "End the waits that start anew.", "state.decisions", _DECISION, _RESTARTED),
     ):
-        query = tree(text, live_from=live_from)
-        yield Statement(f"doors.{name}", doc, create(f"tick_{name}", query), f"tick_{name}")
-    yield Statement("doors.refused", "Record the refusals.", insert("state.decisions", _DECISION, tree(_REFUSED)))
-    yield Statement("doors.entered", "Record the entries.", insert("state.entries", _ENTRY, tree(_ENTERED)))
-    yield Statement(
-        "doors.restarted", "End the waits that start anew.", insert("state.decisions", _DECISION, tree(_RESTARTED))
-    )
+        yield Statement(f"doors.{name}", doc, insert(table, columns, tree(text)), needs="occurrences")

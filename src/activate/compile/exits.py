@@ -8,35 +8,40 @@ from sqlglot import exp
 
 from activate.campaign import ExceptionEvent
 from activate.compile import rulebook
+from activate.compile.draft import Fetch, Stage, Statement
 from activate.compile.sql import case, create, literal, tree
 from activate.compile.world import World
-from activate.plan import Stage, Statement
 
-# The earliest matching event decides; the trigger's own row does not cancel itself.
+_ENTERED_FROM = """
+SELECT COALESCE(MIN(e.entered_at), :now) AS entered_from FROM state.entries AS e WHERE e.recorded_at >= :live_from
+"""
+
+# The earliest matching event decides; the trigger's own row does not cancel itself. Asked of all open entries, due or
+# not, so that the candidates need not be gathered first.
 _EXITS = """
 SELECT h.entry_id, h.event_id
 FROM (
-  SELECT c.entry_id, v.event_id, ROW_NUMBER() OVER (PARTITION BY c.entry_id ORDER BY v.happened_at, v.event_id) AS place
-  FROM tick_due AS c
-  JOIN tick_exceptions AS x ON x.campaign = c.campaign AND x.campaign_version = c.campaign_version
-  JOIN tick_events AS v ON v.exception_id = x.exception_id AND v.user_id = c.user_id
-  WHERE v.happened_at >= c.entered_at AND v.event_id <> c.occurrence_id
+  SELECT e.entry_id, v.event_id, ROW_NUMBER() OVER (PARTITION BY e.entry_id ORDER BY v.happened_at, v.event_id) AS place
+  FROM tick_events AS v
+  JOIN state.entries AS e ON e.user_id = v.user_id
+  JOIN tick_exceptions AS x
+    ON x.exception_id = v.exception_id AND x.campaign = e.campaign AND x.campaign_version = e.campaign_version
+  WHERE e.recorded_at >= :live_from AND v.happened_at >= e.entered_at AND v.event_id <> e.occurrence_id
     AND (NOT x.needs_match OR v.match_value = :own_value)
 ) AS h WHERE h.place = 1
 """
 
 
 def exits(world: World) -> Iterator[Stage]:
-    """Yield the statements that find, for each candidate, the exception event that ends it."""
-    found = rulebook.distinct_exceptions(world)
-    if not found:
+    """Yield the statements that find, for each open entry, the exception event that ends it."""
+    if not rulebook.distinct_exceptions(world):
         return
-    query: exp.Query = events(world, exp.Placeholder(this="entered_from"))
-    yield Statement("exits.events", "Exception events that could matter.", create("tick_events", query), "tick_events")
-    exits_query = tree(_EXITS, own_value=own_value(world, "c"))
-    yield Statement(
-        "exits.exits", "Candidates with an exception event.", create("tick_exits", exits_query), "tick_exits"
-    )
+    bound = tree(_ENTERED_FROM, live_from=world.live_from)
+    yield Fetch("exits.from", "How far back exception events matter.", bound, ("entered_from",))
+    found = create("tick_events", events(world, exp.Placeholder(this="entered_from")))
+    yield Statement("exits.events", "Exception events that could matter.", found, "tick_events")
+    query = tree(_EXITS, own_value=own_value(world, "e"), live_from=world.live_from)
+    yield Statement("exits.exits", "Entries with an exception event.", create("tick_exits", query), "tick_exits")
 
 
 def events(world: World, since: exp.Expression) -> exp.Query:
@@ -70,8 +75,8 @@ def _events(world: World, number: int, exception: ExceptionEvent, since: exp.Exp
         .where(
             world.text(model, policy.name).eq(literal(exception.event)),
             exp.GTE(this=time.copy(), expression=since.copy()),
-            exp.LTE(this=time.copy(), expression=literal(world.now)),
-            exp.LTE(this=loaded.copy(), expression=literal(world.now)),
+            exp.LTE(this=time.copy(), expression=world.now),
+            exp.LTE(this=loaded.copy(), expression=world.now),
             *([world.where(model, exception.where)] if exception.where else []),
             copy=False,
         )

@@ -7,32 +7,36 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from activate.compile import rulebook
+from activate.compile.draft import Fetch, Stage, Statement
+from activate.compile.due import candidates, expires_at
 from activate.compile.sql import case, create, literal, tree
 from activate.compile.world import World
-from activate.plan import Stage, Statement
 
 _MISFITS = """
 SELECT h.entry_id, h.reason
 FROM (
-  SELECT c.entry_id, q.reason, ROW_NUMBER() OVER (PARTITION BY c.entry_id ORDER BY q.place) AS place
-  FROM tick_due AS c
-  JOIN tick_requirements AS q ON q.campaign = c.campaign AND q.campaign_version = c.campaign_version AND NOT q.at_door
-  LEFT JOIN tick_members AS m ON m.segment = q.segment AND m.user_id = c.user_id
-  WHERE q.must <> (NOT m.user_id IS NULL)
+  SELECT e.entry_id, q.reason, ROW_NUMBER() OVER (PARTITION BY e.entry_id ORDER BY q.place) AS place
+  FROM state.entries AS e
+  JOIN tick_requirements AS q ON q.campaign = e.campaign AND q.campaign_version = e.campaign_version AND NOT q.at_door
+  LEFT JOIN tick_members AS m ON m.segment = q.segment AND m.user_id = e.user_id
+  WHERE e.recorded_at >= :live_from AND q.must <> (NOT m.user_id IS NULL)
 ) AS h WHERE h.place = 1
 """
+
+_COUNT = "SELECT COUNT(*) AS candidates FROM tick_gated AS g"
 
 _SUPERSEDED = """
 SELECT h.entry_id, h.kept_entry_id
 FROM (
   SELECT g.entry_id,
     FIRST_VALUE(g.entry_id) OVER (
-      PARTITION BY g.user_id, CASE WHEN g.held_scope = 'latest' THEN '*' ELSE g.campaign END
+      PARTITION BY g.user_id, CASE WHEN s.held_scope = 'latest' THEN '*' ELSE s.campaign END
       ORDER BY g.entered_at DESC, g.entry_id DESC
     ) AS kept_entry_id
   FROM tick_gated AS g
-  JOIN tick_deferrals AS l ON l.entry_id = g.entry_id AND l.step = g.step AND l.gate = 'window'
-  WHERE g.reason IS NULL AND NOT g.held_scope IS NULL
+  JOIN tick_steps AS s ON s.step_id = g.step_id AND NOT s.held_scope IS NULL
+  JOIN tick_deferrals AS l ON l.entry_id = g.entry_id AND l.step = s.step AND l.gate = 'window'
+  WHERE g.reason IS NULL
 ) AS h WHERE h.entry_id <> h.kept_entry_id
 """
 
@@ -40,17 +44,16 @@ FROM (
 def gates(world: World) -> Iterator[Stage]:
     """Yield the statements that ask every candidate the gates before the caps."""
     if rulebook.segments(world):
-        yield Statement(
-            "gates.misfits", "Candidates whose segments no longer hold.",
-            create("tick_misfits", tree(_MISFITS)), "tick_misfits",
-        )  # fmt: skip
-    yield Statement(
-        "gates.gated", "The first gate that does not pass.", create("tick_gated", _gated(world)), "tick_gated"
-    )
+        misfits = create("tick_misfits", tree(_MISFITS, live_from=world.live_from))
+        yield Statement("gates.misfits", "Entries whose segments no longer hold.", misfits, "tick_misfits")
+    gated = create("tick_gated", _gated(world))
+    yield Statement("gates.gated", "The candidates, and the first gate that does not pass.", gated, "tick_gated")
+    yield Fetch("gates.count", "How many candidates there are.", tree(_COUNT), ("candidates",))
     if holds_back(world):
+        superseded = create("tick_superseded", tree(_SUPERSEDED))
         yield Statement(
-            "gates.superseded", "Messages held back by a window that gave way to a later one.",
-            create("tick_superseded", tree(_SUPERSEDED)), "tick_superseded",
+            "gates.superseded", "Messages held back by a window that gave way to a later one.", superseded,
+            "tick_superseded", needs="candidates",
         )  # fmt: skip
 
 
@@ -60,39 +63,75 @@ def holds_back(world: World) -> bool:
 
 
 def _gated(world: World) -> exp.Select:
-    query = exp.select("c.*", copy=False).from_("tick_due AS c", copy=False)
-    branches = [("c.removed", "'campaign_removed'"), ("c.until <= :now", "'campaign_ended'")]
+    query = candidates(world)
+    query = query.join("tick_duplicates AS u", on="u.user_id = o.user_id", join_type="left", copy=False)
+    branches = [("s.removed", "'campaign_removed'"), ("s.until <= :now", "'campaign_ended'")]
     if rulebook.distinct_exceptions(world):
         query = query.select("x.event_id AS exit_event_id", copy=False)
-        query = query.join("tick_exits AS x", on="x.entry_id = c.entry_id", join_type="left", copy=False)
+        query = query.join("tick_exits AS x", on="x.entry_id = o.entry_id", join_type="left", copy=False)
         branches.append(("NOT x.entry_id IS NULL", "'exception_event'"))
     if rulebook.segments(world):
-        query = query.join("tick_misfits AS m", on="m.entry_id = c.entry_id", join_type="left", copy=False)
+        query = query.join("tick_misfits AS m", on="m.entry_id = o.entry_id", join_type="left", copy=False)
         branches.append(("NOT m.entry_id IS NULL", "m.reason"))
-    branches += [
-        ("NOT c.profile_problem IS NULL", "c.profile_problem"),
-        ("c.channel IS NULL AND c.any_address", "'no_consent'"),
-        ("c.channel IS NULL", "'unreachable'"),
-    ]
+    branches += [("NOT u.user_id IS NULL", "'duplicate_profile'"), ("p.user_id IS NULL", "'no_profile'")]
+    outcomes = [(tree(f"({when})"), tree(then)) for when, then in branches]
+    outcomes.append(
+        (
+            exp.not_(_reaches(world, "ok")),
+            case([(_reaches(world, "has"), literal("no_consent"))], literal("unreachable")),
+        )
+    )
     if world.windows:
-        query = query.select("w.closes_at AS send_by", "w.opens_at AS opens_at", copy=False)
-        on = "w.window_id = c.window_id AND w.zone = COALESCE(c.window_zone, c.zone)"
-        query = query.join("tick_windows AS w", on=on, join_type="left", copy=False)
-        branches += [
-            ("c.suppress_unknown AND c.window_zone IS NULL AND NOT c.zone_problem IS NULL", "c.zone_problem"),
-            ("w.is_open OR c.window_id IS NULL", "NULL"),
-            ("c.drop_if_closed OR w.opens_at < c.expires_at", "'window_closed'"),
-        ]
+        query = _with_windows(query)
+        expiry = expires_at(world)
+        outcomes += [(tree(f"({when})", expires_at=expiry), tree(then)) for when, then in _window_branches()]
     default = literal("expired_in_quiet_hours") if world.windows else exp.null()
-    reason = case(((tree(f"({when})", now=literal(world.now)), tree(then)) for when, then in branches), default)
-    return query.select(exp.cast(reason, "TEXT").as_("reason"), copy=False)
+    reason = exp.cast(case(outcomes, default), "TEXT")
+    return query.select(_channel(world).as_("channel"), exp.alias_(reason, "reason"), copy=False)
+
+
+def _with_windows(query: exp.Select) -> exp.Select:
+    query = query.select("w2.closes_at AS send_by", "w2.opens_at AS opens_at", copy=False)
+    on = "w2.window_id = s.window_id AND w2.zone = COALESCE(s.window_zone, z.zone, s.fallback_zone)"
+    return query.join("tick_windows AS w2", on=on, join_type="left", copy=False)
+
+
+def _window_branches() -> Iterator[tuple[str, str]]:
+    unknown = "s.suppress_unknown AND s.window_zone IS NULL AND z.zone IS NULL AND NOT s.window_id IS NULL"
+    yield f"{unknown} AND COALESCE(p.time_zone, '') = ''", "'zone_missing'"
+    yield unknown, "'zone_invalid'"
+    yield "w2.is_open OR s.window_id IS NULL", "NULL"
+    yield "s.drop_if_closed OR w2.opens_at < :expires_at", "'window_closed'"
+
+
+def _pairs(world: World) -> Iterator[tuple[int, int, str]]:
+    for place in range(rulebook.most_channels(world)):
+        for number, name in enumerate(world.channels):
+            yield place, number, name
+
+
+def _reaches(world: World, what: str) -> exp.Expression:
+    """Whether any channel of the step has an address (`has`), or an address and consent (`ok`)."""
+    found = [
+        tree(f"s.channel_{place} = :name AND p.{what}_{number}", name=literal(name))
+        for place, number, name in _pairs(world)
+    ]
+    return case([(exp.paren(exp.or_(*found, copy=False)), exp.true())], exp.false())
+
+
+def _channel(world: World) -> exp.Expression:
+    """The first channel of the step that has an address and consent."""
+    return case(
+        (tree(f"s.channel_{place} = :name AND p.ok_{number}", name=literal(name)), literal(name))
+        for place, number, name in _pairs(world)
+    )
 
 
 def passed(world: World) -> exp.Select:
     """The candidates that no gate before the caps has stopped (alias `g`)."""
-    query = exp.select("g.*", copy=False).from_("tick_gated AS g", copy=False).where("g.reason IS NULL", copy=False)
-    query = query.where(tree("g.expires_at > :now", now=literal(world.now)), copy=False)
+    query = exp.select("g.*").from_("tick_gated AS g", copy=False)
+    query = query.where("g.reason IS NULL", tree("g.expires_at > :now"), copy=False)
     if holds_back(world):
-        query = query.join("tick_superseded AS s", on="s.entry_id = g.entry_id", join_type="left", copy=False)
-        query = query.where("s.entry_id IS NULL", copy=False)
+        query = query.join("tick_superseded AS b", on="b.entry_id = g.entry_id", join_type="left", copy=False)
+        query = query.where("b.entry_id IS NULL", copy=False)
     return query

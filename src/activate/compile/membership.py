@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from activate.compile import rulebook
+from activate.compile.draft import Stage, Statement
 from activate.compile.sql import create, insert, literal, tree
 from activate.compile.world import World
-from activate.plan import Stage, Statement
 
 _CHANGES = """
 SELECT m.segment, m.user_id, 'enter', :run_id, :now

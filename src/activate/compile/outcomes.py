@@ -8,26 +8,27 @@ from sqlglot import exp
 
 from activate.compile import rulebook
 from activate.compile.caps import can_wait
+from activate.compile.draft import Stage, Statement
 from activate.compile.gates import holds_back
 from activate.compile.sql import case, insert, literal, tree
 from activate.compile.world import World
 from activate.decision import REASONS
-from activate.plan import Stage, Statement
 
 _DECISION = (
     "entry_id", "message_id", "campaign", "step", "user_id", "channel", "outcome", "gate", "reason", "retry_at",
     "run_id", "decided_at", "due_at", "rule", "evidence", "observed", "zone", "ends_entry",
 )  # fmt: skip
 
+# A postponement that says nothing new is not said again.
 _DECISIONS = """
 SELECT o.entry_id, CASE WHEN o.outcome = 'send' THEN :message_id END, o.campaign, o.step, o.user_id,
-  CASE WHEN o.decided_by NOT IN ('active', 'exception', 'audience', 'consent') THEN o.channel END,
-  o.outcome, o.decided_by, o.verdict, o.retry_at, :run_id, :now, o.due_at, o.rule, o.evidence, o.observed,
+  CASE WHEN o.gate NOT IN ('active', 'exception', 'audience', 'consent') THEN o.channel END,
+  o.outcome, o.gate, o.reason, o.retry_at, :run_id, :now, o.due_at, o.rule, o.evidence, o.observed,
   CASE WHEN NOT o.window_id IS NULL THEN COALESCE(o.window_zone, o.zone) ELSE o.own_zone END,
   CASE o.outcome WHEN 'defer' THEN FALSE WHEN 'suppress' THEN o.ends_always OR o.ends_if_suppressed ELSE o.is_last END
 FROM o
 LEFT JOIN tick_deferrals AS l ON l.entry_id = o.entry_id AND l.step = o.step AND o.outcome = 'defer'
-  AND l.gate = o.decided_by AND l.reason = o.verdict AND l.retry_at = o.retry_at
+  AND l.gate = o.gate AND l.reason = o.reason AND l.retry_at = o.retry_at
 WHERE l.entry_id IS NULL
 """
 
@@ -47,91 +48,82 @@ _MESSAGE_ID = "MD5(o.entry_id || '|' || CAST(o.step AS TEXT) || '|' || o.channel
 
 def outcomes(world: World) -> Iterator[Stage]:
     """Yield the statements that record the decisions and queue the messages."""
-    parts = {"message_id": tree(_MESSAGE_ID)}
-    decisions = tree(_DECISIONS, **parts)
+    message_id = tree(_MESSAGE_ID)
+    decisions = tree(_DECISIONS, message_id=message_id).with_("o", as_=_outcomes(world), copy=False)
     yield Statement(
         "outcomes.decisions", "Record the decisions that are new.",
-        insert("state.decisions", _DECISION, _from_outcomes(decisions, world)),
+        insert("state.decisions", _DECISION, decisions), needs="candidates",
     )  # fmt: skip
-    messages = tree(_MESSAGES, provider=world.provider(exp.column("channel", table="o")), **parts)
+    provider = world.provider(exp.column("channel", table="o"))
+    messages = tree(_MESSAGES, provider=provider, message_id=message_id).with_("o", as_=_outcomes(world), copy=False)
     yield Statement(
         "outcomes.messages", "Queue the messages.",
-        insert("state.messages", _MESSAGE, _from_outcomes(messages, world)),
+        insert("state.messages", _MESSAGE, messages), needs="candidates",
     )  # fmt: skip
-
-
-def _from_outcomes(query: exp.Expression, world: World) -> exp.Expression:
-    assert isinstance(query, exp.Select)  # noqa: S101  # both texts above are one SELECT
-    return query.with_("o", as_=_outcomes(world), copy=False)
 
 
 def _outcomes(world: World) -> exp.Select:
     """Every candidate with its outcome, gate, reason and what goes with them."""
-    reason = tree(
-        "COALESCE(v.stopped_by, CASE v.control_group WHEN 'global' THEN 'global_control_group' "
-        "WHEN 'campaign' THEN 'control_group' ELSE 'ready' END)"
-    )
-    inner = exp.select("v.*", reason.as_("verdict"), copy=False).from_(
-        exp.Subquery(this=_verdicts(world), alias=_alias("v")), copy=False
-    )
-    gate = case((tree("r.verdict = :name", name=literal(name)), literal(word.gate)) for name, word in REASONS.items())
-    always = [name for name, word in REASONS.items() if word.ends_entry]
+    query = exp.select(
+        "v.entry_id", "v.user_id", "v.channel", "v.due_at", "v.expires_at", "v.zone", "v.own_zone", "v.variant",
+        "v.send_by", "v.retry_at", "v.rule", "v.evidence", "v.observed", "v.reason",
+        "s.campaign", "s.step", "s.is_last", "s.ends_if_suppressed", "s.window_id", "s.window_zone", "s.class", "s.tags",
+        "s.counts", "s.template", "s.priority",
+    )  # fmt: skip
     outcome = tree(
-        "CASE WHEN r.verdict = 'ready' THEN 'send' WHEN r.verdict IN ('control_group', 'global_control_group') THEN 'withhold' "
-        "WHEN NOT r.retry_at IS NULL THEN 'defer' ELSE 'suppress' END"
+        "CASE WHEN v.reason = 'ready' THEN 'send' WHEN v.reason IN ('control_group', 'global_control_group') "
+        "THEN 'withhold' WHEN NOT v.retry_at IS NULL THEN 'defer' ELSE 'suppress' END"
     )
-    return (
-        exp.select("r.*", copy=False)
-        .select(
-            outcome.as_("outcome"),
-            gate.as_("decided_by"),
-            exp.column("verdict", table="r").isin(*always).as_("ends_always"),
-            copy=False,
-        )
-        .from_(exp.Subquery(this=inner, alias=_alias("r")), copy=False)
-    )
+    reason = exp.column("reason", table="v")
+    gate = case((reason.copy().eq(literal(name)), literal(word.gate)) for name, word in REASONS.items())
+    always = reason.copy().isin(*(name for name, word in REASONS.items() if word.ends_entry))
+    query = query.select(outcome.as_("outcome"), exp.alias_(gate, "gate"), always.as_("ends_always"), copy=False)
+    query = query.from_(_verdicts(world).subquery("v", copy=False), copy=False)
+    return query.join("tick_steps AS s", on="s.step_id = v.step_id", copy=False)
 
 
 def _verdicts(world: World) -> exp.Select:
-    """Every candidate with what stopped it, if anything did."""
-    query = exp.select("g.*", copy=False).from_("tick_gated AS g", copy=False)
-    stopped = [(tree("NOT g.reason IS NULL"), tree("g.reason"))]
-    evidence = []
-    retry = []
+    """Every candidate with the final reason, its evidence and its time of retry."""
+    query = exp.select(
+        "g.entry_id", "g.user_id", "g.step_id", "g.channel", "g.due_at", "g.expires_at", "g.zone", "g.own_zone", "g.variant",
+    ).from_("tick_gated AS g", copy=False)  # fmt: skip
+    stopped = [("NOT g.reason IS NULL", "g.reason")]
+    evidence: list[tuple[str, str]] = []
+    retry: list[tuple[str, str]] = []
+    send_by = rule = observed = "NULL"
     if rulebook.distinct_exceptions(world):
-        evidence.append((tree("g.reason = 'exception_event'"), tree("g.exit_event_id")))
+        evidence.append(("g.reason = 'exception_event'", "g.exit_event_id"))
     if world.windows:
-        retry.append((tree("g.reason = 'window_closed' AND NOT g.drop_if_closed"), tree("g.opens_at")))
-    else:
-        query = query.select(exp.cast(exp.null(), "TIMESTAMP").as_("send_by"), copy=False)
+        query = query.join("tick_steps AS t", on="t.step_id = g.step_id", copy=False)
+        retry.append(("g.reason = 'window_closed' AND NOT t.drop_if_closed", "g.opens_at"))
+        send_by = "g.send_by"
     if holds_back(world):
-        query = query.join("tick_superseded AS s", on="s.entry_id = g.entry_id", join_type="left", copy=False)
-        stopped.append((tree("NOT s.entry_id IS NULL"), literal("superseded")))
-        evidence.append((tree("NOT s.entry_id IS NULL"), tree("s.kept_entry_id")))
-    stopped.append((tree("g.expires_at <= :now", now=literal(world.now)), literal("expired")))
-    rule: exp.Expression = exp.cast(exp.null(), "TEXT")
-    observed: exp.Expression = exp.cast(exp.null(), "BIGINT")
+        query = query.join("tick_superseded AS b", on="b.entry_id = g.entry_id", join_type="left", copy=False)
+        stopped.append(("NOT b.entry_id IS NULL", "'superseded'"))
+        evidence.append(("NOT b.entry_id IS NULL", "b.kept_entry_id"))
+    stopped.append(("g.expires_at <= :now", "'expired'"))
     if world.caps:
         query = query.join("tick_capped AS k", on="k.entry_id = g.entry_id", join_type="left", copy=False)
-        stopped.append((tree("NOT k.entry_id IS NULL"), literal("frequency_cap")))
-        evidence.append((tree("NOT k.entry_id IS NULL"), tree("k.evidence")))
-        rule, observed = _cap_name(world), tree("k.observed")
+        stopped.append(("NOT k.entry_id IS NULL", "'frequency_cap'"))
+        evidence.append(("NOT k.entry_id IS NULL", "k.evidence"))
+        rule, observed = "'frequency_caps[' || CAST(k.cap AS TEXT) || ']'", "k.observed"
     if can_wait(world):
         query = query.join("tick_retry AS y", on="y.entry_id = g.entry_id", join_type="left", copy=False)
-        retry.append((tree("y.retry_at < g.expires_at"), tree("y.retry_at")))
+        retry.append(("y.retry_at < g.expires_at", "y.retry_at"))
+    stopped += [
+        ("g.control_group = 'global'", "'global_control_group'"),
+        ("g.control_group = 'campaign'", "'control_group'"),
+    ]
     return query.select(
-        case(stopped).as_("stopped_by"),
-        case(evidence, exp.cast(exp.null(), "TEXT")).as_("evidence"),
-        case(retry, exp.cast(exp.null(), "TIMESTAMP")).as_("retry_at"),
-        rule.as_("rule"),
-        observed.as_("observed"),
+        exp.alias_(_case(stopped, "'ready'"), "reason"),
+        exp.alias_(exp.cast(_case(evidence), "TEXT"), "evidence"),
+        exp.alias_(exp.cast(_case(retry), "TIMESTAMP"), "retry_at"),
+        exp.alias_(exp.cast(tree(send_by), "TIMESTAMP"), "send_by"),
+        exp.alias_(exp.cast(tree(rule), "TEXT"), "rule"),
+        exp.alias_(exp.cast(tree(observed), "BIGINT"), "observed"),
         copy=False,
     )
 
 
-def _cap_name(world: World) -> exp.Expression:
-    return case((tree(f"k.cap = {place}"), literal(f"frequency_caps[{place}]")) for place in range(len(world.caps)))
-
-
-def _alias(name: str) -> exp.TableAlias:
-    return exp.TableAlias(this=exp.to_identifier(name))
+def _case(branches: list[tuple[str, str]], default: str = "NULL") -> exp.Expression:
+    return case([(tree(when), tree(then)) for when, then in branches], tree(default))

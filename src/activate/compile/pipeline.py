@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+import datetime as dt
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from sqlglot import exp
 
-from activate.compile import clocks, rulebook
+from activate import plan
+from activate.bookmarks import Bookmarks
+from activate.compile import clocks, draft, rulebook
 from activate.compile.arrivals import arrivals
 from activate.compile.audits import audits
 from activate.compile.caps import caps
@@ -18,63 +22,64 @@ from activate.compile.exits import exits
 from activate.compile.gates import gates
 from activate.compile.membership import membership
 from activate.compile.outcomes import outcomes
-from activate.compile.sql import literal, replace_placeholders, replace_tables
-from activate.compile.world import World
-from activate.plan import Fetch, Load, Plan, Rounds, Stage, Statement
+from activate.compile.sql import literal, replace_tables
+from activate.compile.world import Moment, World
+from activate.project import Project
+from activate.warehouses.dialect import Dialect
 
-Step = Callable[[World], Iterator[Stage]]
-
-
-def rules(world: World) -> Iterator[Stage]:
-    """The rules as tables."""
-    yield rulebook.steps(world)
-    yield rulebook.doors(world)
-    yield rulebook.arms(world)
-    yield rulebook.requirements(world)
-    yield rulebook.exceptions(world)
-
-
-def clock(world: World) -> Iterator[Stage]:
-    """Local time as tables."""
-    yield clocks.calendars(world)
-    if world.windows:
-        yield clocks.windows(world)
-    if world.local_waits:
-        yield clocks.waits(world)
-
-
-STEPS: tuple[Step, ...] = (
-    rules, clock, membership, arrivals, doors, due, exits, gates, caps, outcomes, audits, closing,
+LOADS: tuple[Callable[[World, Moment], plan.Load], ...] = (
+    rulebook.steps, rulebook.doors, rulebook.arms, rulebook.requirements, rulebook.exceptions,
+    clocks.calendars, clocks.windows, clocks.waits,
 )  # fmt: skip
 
+STEPS: tuple[Callable[[World], Iterator[draft.Stage]], ...] = (
+    membership, arrivals, doors, due, exits, gates, caps, outcomes, audits, closing,
+)  # fmt: skip
 
-def compile_tick(world: World, run_id: str) -> Plan:
-    """Compile the rules to everything that one tick executes. Pure: nothing is read, written or timed here."""
-    constants = {
-        "now": literal(world.now),
-        "run_id": literal(run_id),
-        "rules_version": literal(world.project.version),
-    }
+# A hole in a printed statement: a named constant between two private-use characters, which no rule may contain.
+_HOLE = re.compile("\ue000([^\ue000\ue001]*)\ue001")
+
+
+def compile_tick(project: Project, dialect: Dialect, now: dt.datetime, bookmarks: Bookmarks, run_id: str) -> plan.Plan:
+    """Compile the rules to everything that one tick executes. Pure: nothing is read, written or timed here.
+
+    `now` is a naive UTC datetime. The statements are printed once per set of rules; a tick only fills in its instants.
+    """
+    return _plan(World(project, dialect, bookmarks.versions, frozenset(bookmarks.campaigns)), now, bookmarks, run_id)
+
+
+def _plan(world: World, now: dt.datetime, bookmarks: Bookmarks, run_id: str) -> plan.Plan:
+    world, stages = _printed(world)
+    moment = Moment(now, world.project.policy.scan.settle, bookmarks)
+    values: dict[str, object] = {name: of(moment) for name, of in world.times.items()}
+    values |= {"now": now, "run_id": run_id, "rules_version": world.project.version}
+    constants = {name: world.dialect.sql(literal(value)) for name, value in values.items()}
+    return plan.Plan((*(load(world, moment) for load in LOADS), *stages), constants)
+
+
+@lru_cache(maxsize=16)
+def _printed(world: World) -> tuple[World, tuple[plan.Stage, ...]]:
+    """The statements for these rules. Returns the world that they were made from, which knows their constants."""
     stages = [stage for step in STEPS for stage in step(world)]
-    return Plan(tuple(_resolved(stage, world, constants) for stage in stages))
+    return world, tuple(_print(stage, world) for stage in stages)
 
 
-def _resolved(stage: Stage, world: World, constants: Mapping[str, exp.Expression]) -> Stage:
-    """The stage with constants bound and `state.x` and `model.x` pointing at real tables."""
-    if isinstance(stage, Load):
-        return stage
-    if isinstance(stage, Rounds):
-        body = tuple(_bound(statement, world, constants) for statement in stage.body)
-        return dataclasses.replace(stage, body=body)
-    if isinstance(stage, Fetch):
-        return dataclasses.replace(stage, sql=_tree(stage.sql, world, constants))
-    return _bound(stage, world, constants)
+def _print(stage: draft.Stage, world: World) -> plan.Stage:
+    if isinstance(stage, draft.Rounds):
+        body = tuple(_print_statement(statement, world) for statement in stage.body)
+        return plan.Rounds(stage.name, stage.doc, stage.first, stage.last, body, stage.needs)
+    if isinstance(stage, draft.Fetch):
+        return plan.Fetch(stage.name, stage.doc, _text(stage.sql, world), stage.binds, stage.needs)
+    return _print_statement(stage, world)
 
 
-def _bound(statement: Statement, world: World, constants: Mapping[str, exp.Expression]) -> Statement:
-    return dataclasses.replace(statement, sql=_tree(statement.sql, world, constants))
+def _print_statement(stage: draft.Statement, world: World) -> plan.Statement:
+    return plan.Statement(stage.name, stage.doc, _text(stage.sql, world), stage.creates, stage.needs)
 
 
-def _tree(sql: exp.Expression, world: World, constants: Mapping[str, exp.Expression]) -> exp.Expression:
-    schema = world.project.policy.state.schema_
-    return replace_tables(replace_placeholders(sql, constants), schema, world.models)
+def _text(sql: exp.Expression, world: World) -> plan.Text:
+    replace_tables(sql, world.project.policy.state.schema_, world.models)
+    for node in list(sql.find_all(exp.Placeholder)):
+        node.replace(exp.Var(this=f"\ue000{node.name}\ue001"))
+    pieces = _HOLE.split(world.dialect.sql(sql, pretty=True))
+    return plan.Text(tuple(pieces[::2]), tuple(pieces[1::2]))

@@ -14,7 +14,7 @@ from fractions import Fraction
 import pyarrow as pa
 
 from activate.campaign import Campaign, ExceptionEvent, ReEnterAfter, Step
-from activate.compile.world import Version, World
+from activate.compile.world import Moment, Version, World
 from activate.plan import Load
 from activate.words import parse_duration
 
@@ -40,10 +40,11 @@ def cut(share: Fraction | float) -> str:
     return _ABOVE_ALL if scaled >= 2**128 else f"{scaled:032x}"
 
 
-def steps(world: World) -> Load:
+def steps(world: World, moment: Moment) -> Load:
     """One row per campaign version and step: what the gates need to know."""
     columns = {
-        "campaign": "TEXT", "campaign_version": "TEXT", "step": "BIGINT", "is_last": "BOOLEAN", "removed": "BOOLEAN",
+        "step_id": "BIGINT", "campaign": "TEXT", "campaign_version": "TEXT", "step": "BIGINT", "is_last": "BOOLEAN",
+        "removed": "BOOLEAN",
         "ends_if_suppressed": "BOOLEAN", "campaign_order": "BIGINT", "priority": "BIGINT", "class": "TEXT",
         "is_transactional": "BOOLEAN", "counts": "BOOLEAN", "tags": "TEXT", "until": "TIMESTAMP",
         "wait_seconds": "BIGINT", "due_before": "TIMESTAMP", "wait_id": "TEXT", "expires_seconds": "BIGINT",
@@ -52,7 +53,8 @@ def steps(world: World) -> Load:
     }  # fmt: skip
     columns |= {f"channel_{number}": "TEXT" for number in range(most_channels(world))}
     columns |= {f"cap_{number}": "BOOLEAN" for number in range(len(world.caps))}
-    rows = [row for version in world.versions for row in _step_rows(world, version)]
+    rows = [row for version in world.versions for row in _step_rows(world, moment, version)]
+    rows = [{"step_id": number} | row for number, row in enumerate(rows)]
     return Load("rules.steps", "The campaigns' steps as rows.", "tick_steps", table(columns, rows))
 
 
@@ -61,7 +63,7 @@ def most_channels(world: World) -> int:
     return max((len(step.channels) for version in world.versions for step in version.definition.steps), default=1)
 
 
-def _step_rows(world: World, version: Version) -> Iterator[dict[str, object]]:
+def _step_rows(world: World, moment: Moment, version: Version) -> Iterator[dict[str, object]]:
     campaign = version.definition
     order = sorted(v.definition.campaign for v in world.versions).index(campaign.campaign)
     window = world.window(campaign)
@@ -91,17 +93,17 @@ def _step_rows(world: World, version: Version) -> Iterator[dict[str, object]]:
             "wait_if_capped": campaign.when_capped == "wait",
             "template": step.template,
         }
-        row |= _wait(world, step)
+        row |= _wait(moment, step)
         row |= {f"channel_{place}": channel for place, channel in enumerate(step.channels)}
         row |= {f"cap_{place}": _fits(world, place, campaign) for place in range(len(world.caps))}
         yield row
 
 
-def _wait(world: World, step: Step) -> dict[str, object]:
+def _wait(moment: Moment, step: Step) -> dict[str, object]:
     if step.wait.seconds is None:
         return {"wait_id": str(step.wait)}
     seconds = step.wait.seconds
-    return {"wait_seconds": seconds, "due_before": world.effective - dt.timedelta(seconds=seconds)}
+    return {"wait_seconds": seconds, "due_before": moment.effective - dt.timedelta(seconds=seconds)}
 
 
 def _fits(world: World, place: int, campaign: Campaign) -> bool:
@@ -114,7 +116,7 @@ def _fits(world: World, place: int, campaign: Campaign) -> bool:
     )
 
 
-def doors(world: World) -> Load:
+def doors(world: World, moment: Moment) -> Load:
     """One row per campaign: how it lets people in and how it assigns them."""
     columns = {
         "campaign": "TEXT", "campaign_version": "TEXT", "on_retrigger": "TEXT", "is_journey": "BOOLEAN",
@@ -134,7 +136,7 @@ def doors(world: World) -> Load:
                 "on_retrigger": campaign.on_retrigger,
                 "is_journey": campaign.is_journey,
                 "re_enter": again if isinstance(again, str) else "after",
-                "eligible_before": None if after is None else world.now - dt.timedelta(seconds=after),
+                "eligible_before": None if after is None else moment.now - dt.timedelta(seconds=after),
                 "once_per_tick": campaign.is_journey and again != "always" and after != 0,
                 "control_salt": f"{campaign.campaign}:control|",
                 "control_cut": "" if campaign.control is None else cut(campaign.control),
@@ -145,7 +147,7 @@ def doors(world: World) -> Load:
     return Load("rules.doors", "How each campaign lets people in.", "tick_doors", table(columns, rows))
 
 
-def arms(world: World) -> Load:
+def arms(world: World, _moment: Moment) -> Load:
     """One row per variant: the range of hashes that it takes."""
     columns = {"campaign": "TEXT", "variant": "TEXT", "from_hash": "TEXT", "below_hash": "TEXT"}
     rows: list[dict[str, object]] = []
@@ -166,7 +168,7 @@ def arms(world: World) -> Load:
     return Load("rules.arms", "The variants' hash ranges.", "tick_arms", table(columns, rows))
 
 
-def requirements(world: World) -> Load:
+def requirements(world: World, _moment: Moment) -> Load:
     """One row per version, segment and moment: whether the person must (or must not) be in the segment."""
     columns = {
         "campaign": "TEXT", "campaign_version": "TEXT", "at_door": "BOOLEAN", "segment": "TEXT", "must": "BOOLEAN",
@@ -218,7 +220,7 @@ def distinct_exceptions(world: World) -> list[ExceptionEvent]:
     return sorted(found, key=lambda exception: (exception.event, exception.match or "", exception.where or ""))
 
 
-def exceptions(world: World) -> Load:
+def exceptions(world: World, _moment: Moment) -> Load:
     """One row per version and exception. `secondary` names a match property other than the campaign's own."""
     columns = {
         "campaign": "TEXT", "campaign_version": "TEXT", "exception_id": "BIGINT", "needs_match": "BOOLEAN",
@@ -251,10 +253,8 @@ def secondary_matches(world: World) -> list[str]:
     )
 
 
-def longest_cap(world: World) -> dt.timedelta:
-    """How far back any cap looks: the longest rolling period, or the start of a local month."""
-    spans = [0]
-    for cap in world.caps:
-        calendar = {"calendar day": "2 days", "calendar week": "9 days", "calendar month": "33 days"}
-        spans.append(cap.rolling_seconds or parse_duration(calendar.get(cap.per, "0 seconds")))
-    return dt.timedelta(seconds=max(spans))
+def longest_cap(world: World) -> int:
+    """How many seconds back any cap looks: the longest rolling period, or the longest local day, week or month."""
+    calendar = {"calendar day": "2 days", "calendar week": "9 days", "calendar month": "33 days"}
+    spans = [cap.rolling_seconds or parse_duration(calendar[cap.per]) for cap in world.caps]
+    return max(spans, default=0)

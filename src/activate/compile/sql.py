@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import cast
 
 import sqlglot
 from sqlglot import exp
@@ -19,12 +20,14 @@ def _parsed(text: str) -> exp.Expression:
     return sqlglot.parse_one(text, read="postgres")
 
 
-def tree(text: str, **parts: exp.Expression) -> exp.Expression:
+def tree(text: str, **parts: exp.Expression) -> exp.Select:
     """Return the tree of a constant SQL text with `:name` placeholders replaced by trees.
 
-    A placeholder with no part stays, to be bound later by `bind`.
+    A placeholder with no part stays: it is a constant of the tick. The declared type is the commonest, a SELECT; the
+    texts of conditions and columns give other nodes, which are only ever put into a larger tree.
     """
-    return replace_placeholders(_parsed(text).copy(), parts) if parts else _parsed(text).copy()
+    found = _parsed(text).copy()
+    return cast("exp.Select", replace_placeholders(found, parts) if parts else found)
 
 
 def replace_placeholders(root: exp.Expression, parts: Mapping[str, exp.Expression]) -> exp.Expression:

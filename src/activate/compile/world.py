@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from sqlglot import exp
 
-from activate.bookmarks import Bookmark, Bookmarks
+from activate.bookmarks import Bookmark, Bookmarks, StoredVersion
 from activate.campaign import Campaign
+from activate.compile.sql import case, literal
 from activate.expression import parse_where
 from activate.policy import Channel, FrequencyCap, TimeWindow
 from activate.project import Model, Project
-from activate.words import Wait
-from activate.compile.sql import any_of, case, literal
 from activate.warehouses.dialect import Dialect
+from activate.words import Wait
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,75 @@ class Version:
 
 
 @dataclass(frozen=True)
-class World:
-    """Everything a compile step may look at. Nothing here touches a database or a clock."""
+class Moment:
+    """One tick's instant and where the state stands: what differs between two ticks under the same rules."""
 
-    project: Project
-    dialect: Dialect
     now: dt.datetime
+    settle: int
     bookmarks: Bookmarks
 
     @property
     def effective(self) -> dt.datetime:
         """`now` less the settling time: steps fall due by this instant."""
-        return self.now - dt.timedelta(seconds=self.project.policy.scan.settle)
+        return self.now - dt.timedelta(seconds=self.settle)
+
+    def bookmark(self, campaign: str) -> Bookmark:
+        """The campaign's bookmark; one that starts now for a campaign that was never seen."""
+        return self.bookmarks.campaigns.get(campaign) or Bookmark(self.now, self.now, self.now)
+
+    @property
+    def live_from(self) -> dt.datetime:
+        """The smallest `recorded_at` of any entry that may be open."""
+        return self.bookmarks.live_from or self.now
+
+
+class World:
+    """The rules, the models and what is known of the past in kind: everything that the shape of the SQL depends on.
+
+    `known` names the campaigns that have a bookmark; `stored` are the versions that open entries follow. Instants do
+    not belong to it: a step asks for one by `time()` and gets a named constant, so that a plan outlives its tick.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        dialect: Dialect,
+        stored: tuple[StoredVersion, ...] = (),
+        known: frozenset[str] = frozenset(),
+    ) -> None:
+        self.project = project
+        self.dialect = dialect
+        self.stored = stored
+        self.known = known
+        self.times: dict[str, Callable[[Moment], dt.datetime]] = {}
+        versions = sorted((version.version, version.definition.campaign) for version in stored)
+        models = sorted((name, repr(model)) for name, model in project.models.items())
+        self._key = (project.version, str(models), dialect.dialect, str(versions), known)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, World) and self._key == other._key
+
+    @property
+    def now(self) -> exp.Expression:
+        """The tick's instant, as a constant."""
+        return exp.Placeholder(this="now")
+
+    def time(self, name: str, of: Callable[[Moment], dt.datetime]) -> exp.Expression:
+        """An instant that follows from the moment, as a constant."""
+        self.times[name] = of
+        return exp.Placeholder(this=name)
+
+    def ago(self, seconds: int) -> exp.Expression:
+        """The instant so many seconds before the tick's, as a constant."""
+        return self.time(f"ago_{seconds}", lambda moment: moment.now - dt.timedelta(seconds=seconds))
+
+    @property
+    def live_from(self) -> exp.Expression:
+        """The smallest `recorded_at` of any entry that may be open, as a constant."""
+        return self.time("live_from", lambda moment: moment.live_from)
 
     @property
     def campaigns(self) -> tuple[Campaign, ...]:
@@ -64,7 +121,7 @@ class World:
         found = {
             campaign.version + campaign.campaign: Version(campaign.version, campaign) for campaign in self.campaigns
         }
-        for stored in self.bookmarks.versions:
+        for stored in self.stored:
             name = stored.definition.campaign
             if stored.version + name in found:
                 continue
@@ -75,15 +132,6 @@ class World:
                 made = Version(stored.version, here if here.on_edit == "adopt" else stored.definition)
             found[stored.version + name] = made
         return tuple(sorted(found.values(), key=lambda version: (version.definition.campaign, version.stored)))
-
-    def bookmark(self, campaign: str) -> Bookmark:
-        """The campaign's bookmark; one that starts now for a campaign that was never seen."""
-        return self.bookmarks.campaigns.get(campaign) or Bookmark(self.now, self.now, self.now)
-
-    @property
-    def live_from(self) -> dt.datetime:
-        """The smallest `recorded_at` of any entry that may be open."""
-        return self.bookmarks.live_from or self.now
 
     def window(self, campaign: Campaign) -> TimeWindow | None:
         """The time window that applies to a campaign, if any."""
@@ -116,12 +164,11 @@ class World:
         waits = [step.wait for version in self.versions for step in version.definition.steps]
         return {str(wait): wait for wait in waits if wait.is_local}
 
-    @cached_property
-    def zones(self) -> tuple[str, ...]:
-        """Every zone that some question is asked about."""
+    def zones(self, in_use: Sequence[str]) -> tuple[str, ...]:
+        """Every zone that some question is asked about: those in use and those that rules name."""
         extra = {self.policy_zone, *(self.fallback_zone(version.definition) for version in self.versions)}
         extra |= {window.zone for window in self.windows.values() if window.zone != "recipient"}
-        return tuple(sorted(extra | set(self.bookmarks.zones)))
+        return tuple(sorted(extra | set(in_use)))
 
     # -- models in canonical columns --------------------------------------------------------------------------------
 
@@ -215,6 +262,3 @@ def _finite(column: exp.Expression, kind: str) -> exp.Expression:
     odd = ("nan", "inf", "-inf", "infinity", "-infinity")
     written = exp.func("LOWER", exp.cast(column.copy(), "TEXT"))
     return case([(written.isin(*odd), exp.null())], column)
-
-
-__all__ = ["Version", "World", "any_of"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from sqlglot import exp
 
@@ -14,62 +14,60 @@ from activate.warehouses.base import Warehouse, literal
 OnProgress = Callable[[int, int, str], None]
 
 
-def execute(warehouse: Warehouse, plan: Plan, on_progress: OnProgress | None = None) -> None:
-    """Run every stage in order, inside the caller's transaction.
+def execute(warehouse: Warehouse, plan: Plan, on_progress: OnProgress | None = None) -> dict[str, str]:
+    """Run every stage in order, inside the caller's transaction; return the constants, fetched ones included.
 
     Raises WarehouseError naming the stage that failed; the caller's transaction then rolls back as a whole.
     """
-    parameters: dict[str, exp.Expression] = {}
+    constants = dict(plan.constants)
     total = len(plan.stages)
     for done, stage in enumerate(plan.stages):
         if on_progress is not None:
             on_progress(done, total, stage.name)
         try:
-            _run(warehouse, stage, parameters)
+            _run(warehouse, stage, constants)
         except WarehouseError as error:
             raise WarehouseError(f"{stage.name} ({stage.doc}) failed, nothing was recorded: {error}") from None
     if on_progress is not None:
         on_progress(total, total, "done")
+    return constants
 
 
-def clean_up(warehouse: Warehouse, plan: Plan) -> None:
-    """Drop the plan's temporary tables."""
-    for name in plan.temporary_tables:
-        warehouse.execute(exp.Drop(tables=[exp.to_table(name)], kind="TABLE"))
+def clean_up(warehouse: Warehouse, plan: Plan, constants: Mapping[str, str]) -> None:
+    """Drop the temporary tables that the plan has made."""
+    for stage in plan.stages:
+        table = stage.table if isinstance(stage, Load) else stage.creates if isinstance(stage, Statement) else None
+        if table is not None and not _is_idle(stage, constants):
+            warehouse.execute(exp.Drop(tables=[exp.to_table(table)], kind="TABLE"))
 
 
-def _run(warehouse: Warehouse, stage: Stage, parameters: dict[str, exp.Expression]) -> None:
+def _is_idle(stage: Stage, constants: Mapping[str, str]) -> bool:
+    """Whether there is nothing for the stage to do."""
+    return not isinstance(stage, Load) and stage.needs is not None and constants.get(stage.needs, "0") == "0"
+
+
+def _run(warehouse: Warehouse, stage: Stage, constants: dict[str, str]) -> None:
     if isinstance(stage, Load):
         warehouse.execute(_empty(stage))
         warehouse.ingest(stage.table, stage.rows)
         warehouse.analyze(stage.table)
+    elif _is_idle(stage, constants):
+        return
     elif isinstance(stage, Statement):
-        warehouse.execute(_bind(stage.sql, parameters))
+        warehouse.execute(stage.sql.bind(constants))
         if stage.creates:
             warehouse.analyze(stage.creates)
     elif isinstance(stage, Fetch):
-        row = warehouse.query(_bind(stage.sql, parameters)).to_pylist()[0]
-        parameters |= {name: literal(row[name]) for name in stage.binds}
+        row = warehouse.query(stage.sql.bind(constants)).to_pylist()[0]
+        constants |= {name: warehouse.sql(literal(row[name])) for name in stage.binds}
     else:
-        _rounds(warehouse, stage, parameters)
+        _rounds(warehouse, stage, constants)
 
 
-def _rounds(warehouse: Warehouse, stage: Rounds, parameters: dict[str, exp.Expression]) -> None:
-    last = parameters[stage.last]
-    for number in range(stage.first, int(last.name) + 1):
-        bound = parameters | {"round": literal(number)}
+def _rounds(warehouse: Warehouse, stage: Rounds, constants: Mapping[str, str]) -> None:
+    for number in range(stage.first, int(constants[stage.last]) + 1):
         for statement in stage.body:
-            warehouse.execute(_bind(statement.sql, bound))
-
-
-def _bind(sql: exp.Expression, parameters: dict[str, exp.Expression]) -> exp.Expression:
-    if not any(node.name in parameters for node in sql.find_all(exp.Placeholder)):
-        return sql
-    bound = sql.copy()
-    for node in list(bound.find_all(exp.Placeholder)):
-        if node.name in parameters:
-            node.replace(parameters[node.name].copy())
-    return bound
+            warehouse.execute(statement.sql.bind({**constants, "round": str(number)}))
 
 
 _KINDS = {"string": "TEXT", "int64": "BIGINT", "bool": "BOOLEAN", "timestamp[us]": "TIMESTAMP"}
@@ -147,7 +145,10 @@ def samples(warehouse: Warehouse, schema: str, run_id: str, most: int) -> dict[t
         .where(exp.column("run_id").eq(literal(run_id)))
     )
     query = (
-        exp.select(*keys, "user_id").from_(ranked.subquery("s")).where(f"s.place <= {int(most)}").order_by(*keys, "user_id")
+        exp.select(*keys, "user_id")
+        .from_(ranked.subquery("s"))
+        .where(f"s.place <= {int(most)}")
+        .order_by(*keys, "user_id")
     )
     return dict(_grouped(warehouse.query(query).to_pylist()))
 

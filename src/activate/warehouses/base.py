@@ -19,8 +19,7 @@ from activate.warehouses.dialect import Dialect
 class Warehouse(Dialect, abc.ABC):
     """One connection. Not thread-safe: a second worker uses `clone()`.
 
-    Statements are sqlglot trees, printed in `dialect`. Parameters are bound by replacing `:name` placeholders with
-    literals. All sessions run in UTC. Errors are raised as WarehouseError, without any row's values.
+    Statements are sqlglot trees, printed in `dialect`, or texts that the dialect has printed before. All sessions run in UTC. Errors are raised as WarehouseError, without any row's values.
     """
 
     name: ClassVar[str]
@@ -51,11 +50,11 @@ class Warehouse(Dialect, abc.ABC):
     # -- statements -----------------------------------------------------------------------------------------------
 
     @abc.abstractmethod
-    def execute(self, statement: exp.Expression) -> None:
+    def execute(self, statement: exp.Expression | str) -> None:
         """Run a statement without a result."""
 
     @abc.abstractmethod
-    def query(self, statement: exp.Expression) -> pa.Table:
+    def query(self, statement: exp.Expression | str) -> pa.Table:
         """Run a query and return its whole (small) result."""
 
     @abc.abstractmethod
@@ -83,6 +82,10 @@ class Warehouse(Dialect, abc.ABC):
         """Index a state table, where the warehouse has indexes. Does nothing by default."""
 
     # -- conveniences ---------------------------------------------------------------------------------------------
+
+    def printed(self, statement: exp.Expression | str) -> str:
+        """The statement's text."""
+        return statement if isinstance(statement, str) else self.sql(statement)
 
     def scalar(self, statement: exp.Expression) -> object:
         """Return the single value of a one-row query, or None for no row."""

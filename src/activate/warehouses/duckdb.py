@@ -108,13 +108,13 @@ class DuckDB(DuckDBDialect, Warehouse):
                     time.sleep(min(0.2, max(0.0, deadline - time.monotonic())))
             yield
 
-    def execute(self, statement: exp.Expression) -> None:
-        self._run(self.sql(statement))
+    def execute(self, statement: exp.Expression | str) -> None:
+        self._run(self.printed(statement))
 
-    def query(self, statement: exp.Expression) -> pa.Table:
+    def query(self, statement: exp.Expression | str) -> pa.Table:
         with _errors():
             # A relation streams its result; a DB-API result would be materialised first and copied after.
-            return self._connection.sql(self.sql(statement)).to_arrow_table()
+            return self._connection.sql(self.printed(statement)).to_arrow_table()
 
     def stream(self, statement: exp.Expression, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
         with _errors():

@@ -79,11 +79,11 @@ class Postgres(PostgresDialect, Warehouse):
             with contextlib.suppress(WarehouseError):
                 self._fetch(f"SELECT pg_advisory_unlock({key})")
 
-    def execute(self, statement: exp.Expression) -> None:
-        self._run(self.sql(statement))
+    def execute(self, statement: exp.Expression | str) -> None:
+        self._run(self.printed(statement))
 
-    def query(self, statement: exp.Expression) -> pa.Table:
-        return self._fetch(self.sql(statement))
+    def query(self, statement: exp.Expression | str) -> pa.Table:
+        return self._fetch(self.printed(statement))
 
     def stream(self, statement: exp.Expression, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
         with self._connection.cursor() as cursor:
