@@ -1,0 +1,17 @@
+"""Airflow 3: the operators that `dags/activation.py` is made of."""
+
+from activate.airflow.dbt import DbtBuildOperator
+from activate.airflow.operators import (
+    ActivateDecideOperator,
+    ActivateDeliverOperator,
+    ActivateProvidersOperator,
+    ActivateReportOperator,
+)
+
+__all__ = [
+    "ActivateDecideOperator",
+    "ActivateDeliverOperator",
+    "ActivateProvidersOperator",
+    "ActivateReportOperator",
+    "DbtBuildOperator",
+]
