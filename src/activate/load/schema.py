@@ -161,6 +161,8 @@ def _schema(model: type[BaseModel], title: str) -> dict[str, Any]:
             part["properties"][key]["description"] = words
     _tighten(made)
     if model is Campaign:
+        after = {"type": "string", "description": "A whole number and a unit.", "pattern": _PATTERNS["30 minutes"]}
+        made["properties"]["re_enter"]["anyOf"][1]["properties"]["after"] = after
         parts["Enter"]["oneOf"] = [{"required": ["trigger"]}, {"required": ["segment"]}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": title}
 

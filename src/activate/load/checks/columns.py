@@ -100,7 +100,9 @@ def _fault(column: str, families: tuple[str, ...], known: Columns | None, owner:
     type_name = known.types[spelled]
     found = family(type_name)
     if found is not None and found not in families:
-        return f"the column {column!r} of {owner} is {type_name}; it must be {_WORDS[families]}: cast it in the dbt model"
+        return (
+            f"the column {column!r} of {owner} is {type_name}; it must be {_WORDS[families]}: cast it in the dbt model"
+        )
     return None
 
 
