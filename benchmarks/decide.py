@@ -94,7 +94,8 @@ def make(path: Path, people: int, messages: int, closed: int) -> None:
           TRUE AS counts_toward_caps, 't' AS template, 50 AS priority
         FROM range({messages}) t(i)""")
     con.execute(f"""
-        INSERT INTO activate.scans VALUES ('abandoned_cart', TIMESTAMP '{start}', TIMESTAMP '{start}', 'r0')""")
+        INSERT INTO activate.scans BY NAME SELECT 'abandoned_cart' AS campaign, TIMESTAMP '{start}' AS scanned_to,
+        TIMESTAMP '{start}' AS decided_at, TIMESTAMP '{start}' AS live_from, 'r0' AS run_id""")
     con.execute("CHECKPOINT")
     warehouse.close()
 

@@ -10,11 +10,12 @@ from activate.campaign import Campaign
 
 @dataclass(frozen=True)
 class Bookmark:
-    """One campaign's position: its launch, how far its trigger was read, and its oldest open entry."""
+    """One campaign's position: its launch, how far its trigger was read, and its oldest open entry, as of `decided_at`."""
 
     launched_at: dt.datetime
     scanned_to: dt.datetime
     live_from: dt.datetime
+    decided_at: dt.datetime
 
 
 @dataclass(frozen=True)
@@ -45,5 +46,5 @@ class Bookmarks:
 
         A campaign that the last tick did not look at had no file and no open entry then, and has none now.
         """
-        marks = [mark.live_from for mark in self.campaigns.values() if mark.scanned_to == self.last_now]
+        marks = [mark.live_from for mark in self.campaigns.values() if mark.decided_at == self.last_now]
         return min(marks, default=None)

@@ -48,6 +48,16 @@ REASONS: dict[str, Reason] = {
     "ready": Reason("send", ("send",), "a message was queued"),
 }
 
+# Each reason with each outcome that it may have; a verdict's place in this list is its number while a tick is decided.
+VERDICTS: tuple[tuple[str, Outcome], ...] = tuple(
+    (name, outcome) for name, reason in REASONS.items() for outcome in reason.outcomes
+)
+
+
+def verdict(reason: str, outcome: Outcome = "suppress") -> int:
+    """The number of a reason with an outcome. Raises ValueError for a pair outside the vocabulary."""
+    return VERDICTS.index((reason, outcome))
+
 
 @dataclass(frozen=True)
 class Count:

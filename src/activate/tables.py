@@ -193,7 +193,8 @@ SCANS = Table(
     "Up to where each campaign has read its trigger, and the oldest entry that was still open afterwards.",
     (
         _text("campaign", "The campaign's name.", False),
-        _time("scanned_to", "The `now` of the tick. The smallest one is the campaign's launch.", False),
+        _time("scanned_to", "The `now` of the last tick that read its trigger. The smallest one is its launch.", False),
+        _time("decided_at", "The `now` of the tick.", False),
         _time("live_from", "The smallest recorded_at of the entries left open (the tick's `now` if none).", False),
         _RUN,
     ),

@@ -24,7 +24,7 @@ SELECT g.entry_id, g.user_id, g.step_id, g.channel, g.control_group, ROW_NUMBER(
     PARTITION BY g.user_id
     ORDER BY CASE WHEN s.is_transactional THEN 0 ELSE 1 END, s.priority DESC, g.due_at, s.campaign_order, g.entry_id
   ) AS place,
-  MD5(g.entry_id || '|' || CAST(s.step AS TEXT) || '|' || g.channel) AS message_id
+  g.message_id
 FROM (:passed) AS g
 JOIN tick_steps AS s ON s.step_id = g.step_id
 JOIN tick_people AS u ON u.user_id = g.user_id

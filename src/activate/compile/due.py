@@ -45,7 +45,7 @@ WHERE e.recorded_at >= :live_from AND COALESCE(f.ended, 0) = 0
 # The zone of the person, and the answers that depend on it, come by equi-joins from the clock tables.
 _DUE = """
 SELECT o.entry_id, o.user_id, o.step_id, o.variant, o.control_group, o.entered_at, o.recorded_at,
-  COALESCE(z.zone, s.fallback_zone) AS zone, z.zone AS own_zone
+  s.step, z.zone AS own_zone
 FROM (:open) AS o
 JOIN tick_steps AS s ON s.step_id = o.step_id
 LEFT JOIN (

@@ -11,11 +11,12 @@ from activate.compile.draft import Fetch, Stage, Statement
 from activate.compile.due import candidates, expires_at
 from activate.compile.sql import case, create, literal, tree
 from activate.compile.world import World
+from activate.decision import Outcome, verdict
 
 _MISFITS = """
-SELECT h.entry_id, h.reason
+SELECT h.entry_id, h.verdict
 FROM (
-  SELECT e.entry_id, q.reason, ROW_NUMBER() OVER (PARTITION BY e.entry_id ORDER BY q.place) AS place
+  SELECT e.entry_id, q.verdict, ROW_NUMBER() OVER (PARTITION BY e.entry_id ORDER BY q.place) AS place
   FROM state.entries AS e
   JOIN tick_requirements AS q ON q.campaign = e.campaign AND q.campaign_version = e.campaign_version AND NOT q.at_door
   LEFT JOIN tick_members AS m ON m.segment = q.segment AND m.user_id = e.user_id
@@ -36,7 +37,7 @@ FROM (
   FROM tick_gated AS g
   JOIN tick_steps AS s ON s.step_id = g.step_id AND NOT s.held_scope IS NULL
   JOIN tick_deferrals AS l ON l.entry_id = g.entry_id AND l.step = s.step AND l.gate = 'window'
-  WHERE g.reason IS NULL
+  WHERE g.verdict IS NULL
 ) AS h WHERE h.entry_id <> h.kept_entry_id
 """
 
@@ -62,32 +63,36 @@ def holds_back(world: World) -> bool:
     return any(window.held != "all" for window in world.windows.values())
 
 
+_MESSAGE_ID = "CASE WHEN q.verdict IS NULL THEN MD5(q.entry_id || '|' || CAST(q.step AS TEXT) || '|' || q.channel) END"
+
+
 def _gated(world: World) -> exp.Select:
     query = candidates(world)
     query = query.join("tick_duplicates AS u", on="u.user_id = o.user_id", join_type="left", copy=False)
-    branches = [("s.removed", "'campaign_removed'"), ("s.until <= :now", "'campaign_ended'")]
+    branches = [("s.removed", _said("campaign_removed")), ("s.until <= :now", _said("campaign_ended"))]
     if rulebook.distinct_exceptions(world):
         query = query.select("x.event_id AS exit_event_id", copy=False)
         query = query.join("tick_exits AS x", on="x.entry_id = o.entry_id", join_type="left", copy=False)
-        branches.append(("NOT x.entry_id IS NULL", "'exception_event'"))
+        branches.append(("NOT x.entry_id IS NULL", _said("exception_event")))
     if rulebook.segments(world):
         query = query.join("tick_misfits AS m", on="m.entry_id = o.entry_id", join_type="left", copy=False)
-        branches.append(("NOT m.entry_id IS NULL", "m.reason"))
-    branches += [("NOT u.user_id IS NULL", "'duplicate_profile'"), ("p.user_id IS NULL", "'no_profile'")]
-    outcomes = [(tree(f"({when})"), tree(then)) for when, then in branches]
-    outcomes.append(
-        (
-            exp.not_(_reaches(world, "ok")),
-            case([(_reaches(world, "has"), literal("no_consent"))], literal("unreachable")),
-        )
-    )
+        branches.append(("NOT m.entry_id IS NULL", "m.verdict"))
+    branches += [("NOT u.user_id IS NULL", _said("duplicate_profile")), ("p.user_id IS NULL", _said("no_profile"))]
+    found = [(tree(f"({when})"), tree(then)) for when, then in branches]
+    found.append((exp.and_(exp.not_(_reaches(world, "ok")), _reaches(world, "has")), tree(_said("no_consent"))))
+    found.append((exp.not_(_reaches(world, "ok")), tree(_said("unreachable"))))
     if world.windows:
         query = _with_windows(query)
         expiry = expires_at(world)
-        outcomes += [(tree(f"({when})", expires_at=expiry), tree(then)) for when, then in _window_branches()]
-    default = literal("expired_in_quiet_hours") if world.windows else exp.null()
-    reason = exp.cast(case(outcomes, default), "TEXT")
-    return query.select(_channel(world).as_("channel"), exp.alias_(reason, "reason"), copy=False)
+        found += [(tree(f"({when})", expires_at=expiry), tree(then)) for when, then in _window_branches()]
+    default = tree(_said("expired_in_quiet_hours")) if world.windows else exp.null()
+    verdict_found = exp.cast(case(found, default), "BIGINT")
+    query = query.select(_channel(world).as_("channel"), exp.alias_(verdict_found, "verdict"), copy=False)
+    return tree(f"SELECT q.*, {_MESSAGE_ID} AS message_id FROM (:query) AS q", query=query)
+
+
+def _said(reason: str, outcome: Outcome = "suppress") -> str:
+    return str(verdict(reason, outcome))
 
 
 def _with_windows(query: exp.Select) -> exp.Select:
@@ -98,10 +103,11 @@ def _with_windows(query: exp.Select) -> exp.Select:
 
 def _window_branches() -> Iterator[tuple[str, str]]:
     unknown = "s.suppress_unknown AND s.window_zone IS NULL AND z.zone IS NULL AND NOT s.window_id IS NULL"
-    yield f"{unknown} AND COALESCE(p.time_zone, '') = ''", "'zone_missing'"
-    yield unknown, "'zone_invalid'"
+    yield f"{unknown} AND COALESCE(p.time_zone, '') = ''", _said("zone_missing")
+    yield unknown, _said("zone_invalid")
     yield "w2.is_open OR s.window_id IS NULL", "NULL"
-    yield "s.drop_if_closed OR w2.opens_at < :expires_at", "'window_closed'"
+    yield "s.drop_if_closed", _said("window_closed")
+    yield "w2.opens_at < :expires_at", _said("window_closed", "defer")
 
 
 def _pairs(world: World) -> Iterator[tuple[int, int, str]]:
@@ -130,7 +136,7 @@ def _channel(world: World) -> exp.Expression:
 def passed(world: World) -> exp.Select:
     """The candidates that no gate before the caps has stopped (alias `g`)."""
     query = exp.select("g.*").from_("tick_gated AS g", copy=False)
-    query = query.where("g.reason IS NULL", tree("g.expires_at > :now"), copy=False)
+    query = query.where("g.verdict IS NULL", tree("g.expires_at > :now"), copy=False)
     if holds_back(world):
         query = query.join("tick_superseded AS b", on="b.entry_id = g.entry_id", join_type="left", copy=False)
         query = query.where("b.entry_id IS NULL", copy=False)

@@ -28,7 +28,7 @@ from activate.project import Project
 from activate.warehouses.dialect import Dialect
 
 LOADS: tuple[Callable[[World, Moment], plan.Load], ...] = (
-    rulebook.steps, rulebook.doors, rulebook.arms, rulebook.requirements, rulebook.exceptions,
+    rulebook.steps, rulebook.doors, rulebook.arms, rulebook.requirements, rulebook.exceptions, rulebook.verdicts,
     clocks.calendars, clocks.windows, clocks.waits,
 )  # fmt: skip
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from activate.campaign import Campaign, ExceptionEvent, ReEnterAfter, Step
 from activate.compile.world import Moment, Version, World
+from activate.decision import REASONS, VERDICTS, verdict
 from activate.plan import Load
 from activate.words import parse_duration
 
@@ -172,7 +173,7 @@ def requirements(world: World, _moment: Moment) -> Load:
     """One row per version, segment and moment: whether the person must (or must not) be in the segment."""
     columns = {
         "campaign": "TEXT", "campaign_version": "TEXT", "at_door": "BOOLEAN", "segment": "TEXT", "must": "BOOLEAN",
-        "reason": "TEXT", "place": "BIGINT",
+        "verdict": "BIGINT", "place": "BIGINT",
     }  # fmt: skip
     rows: list[dict[str, object]] = []
     for version in world.versions:
@@ -188,7 +189,7 @@ def requirements(world: World, _moment: Moment) -> Load:
                     "at_door": at_door,
                     "segment": segment,
                     "must": must,
-                    "reason": reason,
+                    "verdict": verdict(reason),
                     "place": place,
                 }
                 for at_door in moments
@@ -212,6 +213,22 @@ def segments(world: World) -> list[str]:
 def entry_segments(world: World) -> list[str]:
     """The segments whose changes are recorded: those that a campaign's entry names, sorted."""
     return sorted({campaign.enter.segment for campaign in world.campaigns if campaign.enter.segment is not None})
+
+
+def verdicts(_world: World, _moment: Moment) -> Load:
+    """One row per verdict: the vocabulary by number, since numbers are cheaper than words to carry along."""
+    columns = {"verdict": "BIGINT", "reason": "TEXT", "outcome": "TEXT", "gate": "TEXT", "ends_always": "BOOLEAN"}
+    rows: list[dict[str, object]] = [
+        {
+            "verdict": number,
+            "reason": reason,
+            "outcome": outcome,
+            "gate": REASONS[reason].gate,
+            "ends_always": outcome == "suppress" and REASONS[reason].ends_entry,
+        }
+        for number, (reason, outcome) in enumerate(VERDICTS)
+    ]
+    return Load("rules.verdicts", "The vocabulary of outcomes.", "tick_verdicts", table(columns, rows))
 
 
 def distinct_exceptions(world: World) -> list[ExceptionEvent]:

@@ -43,7 +43,7 @@ class Moment:
 
     def bookmark(self, campaign: str) -> Bookmark:
         """The campaign's bookmark; one that starts now for a campaign that was never seen."""
-        return self.bookmarks.campaigns.get(campaign) or Bookmark(self.now, self.now, self.now)
+        return self.bookmarks.campaigns.get(campaign) or Bookmark(self.now, self.now, self.now, self.now)
 
     @property
     def live_from(self) -> dt.datetime:

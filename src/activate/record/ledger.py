@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 import sqlglot
@@ -22,26 +23,18 @@ def bookmarks(warehouse: Warehouse, project: Project, zones: Sequence[str]) -> B
     `zones` are the valid zone names in use.
     """
     schema = project.policy.state.schema_
-    scans = _rows(
+    rows = _rows(
         warehouse,
-        "SELECT s.campaign, MIN(s.scanned_to) AS launched_at, MAX(s.scanned_to) AS scanned_to FROM s GROUP BY s.campaign",
+        "SELECT s.campaign, MIN(s.scanned_to) AS launched_at, MAX(s.scanned_to) AS scanned_to, MAX(l.decided_at) AS "
+        "decided_at, MIN(CASE WHEN s.decided_at = l.decided_at THEN s.live_from END) AS live_from FROM s "
+        "JOIN (SELECT t.campaign, MAX(t.decided_at) AS decided_at FROM s AS t GROUP BY t.campaign) AS l "
+        "ON l.campaign = s.campaign GROUP BY s.campaign",
         s=Relation(schema, "scans"),
     )
-    live = {
-        (row["campaign"], row["scanned_to"]): row["live_from"]
-        for row in _rows(
-            warehouse,
-            "SELECT s.campaign, s.scanned_to, MIN(s.live_from) AS live_from FROM s "
-            "JOIN (SELECT l.campaign, MAX(l.scanned_to) AS scanned_to FROM s AS l GROUP BY l.campaign) AS l "
-            "ON l.campaign = s.campaign AND l.scanned_to = s.scanned_to GROUP BY s.campaign, s.scanned_to",
-            s=Relation(schema, "scans"),
-        )
-    }
     marks = {
-        row["campaign"]: Bookmark(row["launched_at"], row["scanned_to"], live[row["campaign"], row["scanned_to"]])
-        for row in scans
+        row["campaign"]: Bookmark(row["launched_at"], row["scanned_to"], row["live_from"], row["decided_at"]) for row in rows
     }
-    last_now = max((mark.scanned_to for mark in marks.values()), default=None)
+    last_now = max((mark.decided_at for mark in marks.values()), default=None)
     found = Bookmarks(campaigns=marks, zones=tuple(zones), last_now=last_now)
     live_from = found.live_from
     if live_from is None:
@@ -153,7 +146,7 @@ def runs_at(warehouse: Warehouse, project: Project, now: dt.datetime) -> dict[st
     return {str(row["run_id"]): str(row["rules_version"]) for row in rows}
 
 
-def _rows(warehouse: Warehouse, text: str, **parts: exp.Expression | Relation) -> list[dict[str, object]]:
+def _rows(warehouse: Warehouse, text: str, **parts: exp.Expression | Relation) -> list[dict[str, Any]]:
     """Run a constant query over single-letter tables and `:name` constants; return rows as dicts."""
     query = sqlglot.parse_one(text, read="duckdb")
     for node in list(query.find_all(exp.Table, exp.Placeholder)):
@@ -162,5 +155,5 @@ def _rows(warehouse: Warehouse, text: str, **parts: exp.Expression | Relation) -
             node.replace(part.table(node.alias or node.name))
         elif part is not None:
             node.replace(part.copy())
-    rows: list[dict[str, object]] = warehouse.query(query).to_pylist()
+    rows: list[dict[str, Any]] = warehouse.query(query).to_pylist()
     return rows
