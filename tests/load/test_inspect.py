@@ -140,3 +140,13 @@ def test_lint_with_a_warehouse_tells_what_is_wrong_with_files_and_columns_togeth
 
 def test_a_target_of_the_same_kind_is_taken(live: Shop, warehouse: Warehouse) -> None:
     assert live.read(target=Target(warehouse.name, "dev", {})).project is not None
+
+
+def test_lint_before_the_first_build_is_a_warning_and_a_tick_is_an_error(live: Shop, warehouse: Warehouse) -> None:
+    for model in COLUMNS:
+        _run(warehouse, f"DROP TABLE main.{model}")
+    assert live.lint(warehouse=warehouse) == [
+        "target/manifest.json: warning: none of the models that the rules use is built yet, so their columns were not "
+        "checked"
+    ]
+    assert all("is not in the warehouse; run `dbt build`" in said for said in _inspect(live, warehouse))

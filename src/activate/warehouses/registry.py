@@ -39,11 +39,6 @@ def connect(target: Target, wait_seconds: float = 30.0) -> Warehouse:
         ) from None
 
 
-def dialect(adapter: str) -> str:
-    """The sqlglot dialect of a dbt adapter, by its name in manifest.json (`postgres` where it is not known)."""
-    return adapter if adapter in _OPEN else "postgres"
-
-
 def _open_duckdb(target: Target, wait_seconds: float) -> Warehouse:
     from activate.warehouses.duckdb import DuckDB  # noqa: PLC0415  # only where it is used
 
