@@ -11,12 +11,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a state table. `type` is TEXT, BIGINT, BOOLEAN or TIMESTAMP."""
+    """One column of a state table. `type` is TEXT, BIGINT, BOOLEAN or TIMESTAMP.
+
+    `many` marks texts that are different in nearly every row, such as ids.
+    """
 
     name: str
     type: str
     doc: str
     nullable: bool = True
+    many: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,10 @@ def _text(name: str, doc: str, nullable: bool = True) -> Column:
     return Column(name, "TEXT", doc, nullable)
 
 
+def _id(name: str, doc: str, nullable: bool = False) -> Column:
+    return Column(name, "TEXT", doc, nullable, many=True)
+
+
 def _time(name: str, doc: str, nullable: bool = True) -> Column:
     return Column(name, "TIMESTAMP", doc, nullable)
 
@@ -56,10 +64,10 @@ ENTRIES = Table(
     "entries",
     "One person's passage through one campaign, begun by one occurrence.",
     (
-        _text("entry_id", "md5(campaign | user_id | occurrence_id).", False),
+        _id("entry_id", "md5(campaign | user_id | occurrence_id)."),
         _text("campaign", "The campaign's name.", False),
-        _text("user_id", "The person's key in the profiles model, as text.", False),
-        _text("occurrence_id", "The trigger's event id, or a made-up id of the segment's change.", False),
+        _id("user_id", "The person's key in the profiles model, as text."),
+        _id("occurrence_id", "The trigger's event id, or a made-up id of the segment's change."),
         _time("entered_at", "When the occurrence happened (not when it was seen).", False),
         _text("variant", "The variant assigned by hash; null when the campaign has none."),
         _flag("is_control", "Whether the person is held back, by the campaign's control group or the global one."),
@@ -78,11 +86,11 @@ DECISIONS = Table(
     "decisions",
     "A candidate's outcome: one row each time the outcome is new. Step 0 is a refusal at the door (no entry was made).",
     (
-        _text("entry_id", "The entry (for step 0: the entry that would have been).", False),
-        _text("message_id", "The message; null unless the outcome is `send`."),
+        _id("entry_id", "The entry (for step 0: the entry that would have been)."),
+        _id("message_id", "The message; null unless the outcome is `send`.", True),
         _text("campaign", "The campaign's name.", False),
         _count("step", "The step, counted from 1; 0 for a refusal at the door.", False),
-        _text("user_id", "The person's key.", False),
+        _id("user_id", "The person's key."),
         _text("channel", "The channel chosen; null where none was chosen yet."),
         _text("outcome", "`send`, `defer`, `suppress` or `withhold`.", False),
         _text("gate", "The gate that decided.", False),
@@ -104,12 +112,12 @@ MESSAGES = Table(
     "messages",
     "The outbox: one row for each decision to send.",
     (
-        _text("message_id", "md5(entry_id | step | channel); also the idempotency key.", False),
-        _text("entry_id", "The entry.", False),
+        _id("message_id", "md5(entry_id | step | channel); also the idempotency key."),
+        _id("entry_id", "The entry."),
         _text("campaign", "The campaign's name.", False),
         _count("step", "The step, counted from 1.", False),
         _text("variant", "The entry's variant."),
-        _text("user_id", "The person's key.", False),
+        _id("user_id", "The person's key."),
         _text("channel", "The channel.", False),
         _text("provider", "The provider's name in rules/activate.yml.", False),
         _text("class", "`marketing` or `transactional`.", False),
@@ -129,7 +137,7 @@ DELIVERIES = Table(
     "deliveries",
     "One attempt to hand a message to a provider, and what came back: a `claimed` row before, an outcome row after.",
     (
-        _text("message_id", "The message.", False),
+        _id("message_id", "The message."),
         _count("attempt", "The attempt, counted from 1.", False),
         _text("status", "`claimed`, `accepted`, `rejected`, `failed`, `unknown`, `aborted` or `expired`.", False),
         _text("provider", "The provider's name.", False),
@@ -148,7 +156,7 @@ MEMBERSHIPS = Table(
     "What entered and left each segment from tick to tick.",
     (
         _text("segment", "The segment's model name.", False),
-        _text("user_id", "The person's key.", False),
+        _id("user_id", "The person's key."),
         _text("change", "`enter` or `exit`.", False),
         _RUN,
         _time("changed_at", "The `now` of the tick that saw the change.", False),
@@ -162,7 +170,7 @@ AUDIENCE_CHANGES = Table(
     (
         _text("audience", "The audience's name.", False),
         _text("destination", "The destination's name.", False),
-        _text("user_id", "The person's key.", False),
+        _id("user_id", "The person's key."),
         _text("change", "`add`, `update` or `remove`.", False),
         _text("row_hash", "Hash of the mapped row."),
         _text("status", "The outcome as the destination acknowledged it.", False),
@@ -217,8 +225,8 @@ AUDITS = Table(
     "audits",
     "What came to light only after a decision, e.g. an exception event that was loaded too late.",
     (
-        _text("entry_id", "The entry.", False),
-        _text("message_id", "The message."),
+        _id("entry_id", "The entry."),
+        _id("message_id", "The message.", True),
         _text("kind", "`late_exception`.", False),
         _text("evidence", "The id of the row that came late.", False),
         _RUN,

@@ -10,6 +10,7 @@ from activate.errors import SettingsError
 from activate.project import Relation
 from activate.tables import META, TABLES, Column, Table
 from activate.warehouses.base import Warehouse, literal
+from activate.warehouses.dialect import Dialect
 
 VERSION = 1
 
@@ -31,22 +32,23 @@ def migrate(warehouse: Warehouse, schema: str, now: dt.datetime) -> bool:
     schema_name = exp.to_identifier(schema, quoted=True)
     warehouse.execute(exp.Create(this=exp.Table(db=schema_name), kind="SCHEMA", exists=True))
     for table in TABLES:
-        warehouse.execute(ddl(table, schema))
+        warehouse.execute(ddl(table, schema, warehouse))
         warehouse.create_indexes(table, schema)
     row = exp.values([(VERSION, literal(now))])
     warehouse.execute(exp.insert(row, meta.table(), columns=["version", "applied_at"]))
     return True
 
 
-def ddl(table: Table, schema: str) -> exp.Create:
+def ddl(table: Table, schema: str, dialect: Dialect) -> exp.Create:
     """CREATE TABLE IF NOT EXISTS of one state table."""
     target = exp.table_(table.name, db=schema, quoted=True)
-    columns = [_column(column) for column in table.columns]
+    columns = [_column(column, dialect) for column in table.columns]
     return exp.Create(this=exp.Schema(this=target, expressions=columns), kind="TABLE", exists=True)
 
 
-def _column(column: Column) -> exp.ColumnDef:
-    constraints = [] if column.nullable else [exp.ColumnConstraint(kind=exp.NotNullColumnConstraint())]
-    return exp.ColumnDef(
-        this=exp.to_identifier(column.name, quoted=True), kind=exp.DataType.build(column.type), constraints=constraints
-    )
+def _column(column: Column, dialect: Dialect) -> exp.ColumnDef:
+    kinds: list[exp.Expression] = [] if column.nullable else [exp.NotNullColumnConstraint()]
+    kinds += dialect.storage(column)
+    constraints = [exp.ColumnConstraint(kind=kind) for kind in kinds]
+    name = exp.to_identifier(column.name, quoted=True)
+    return exp.ColumnDef(this=name, kind=exp.DataType.build(column.type), constraints=constraints)
