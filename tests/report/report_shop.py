@@ -19,6 +19,8 @@ from activate.policy import Policy
 from activate.project import Model, Project, Relation
 from activate.tables import CAMPAIGN_VERSIONS, DECISIONS, DELIVERIES, ENTRIES, MESSAGES, RUNS, SCANS, TABLES, Table
 from activate.warehouses.base import Warehouse
+from activate.warehouses.duckdb import DuckDB
+from activate.warehouses.postgres import Postgres
 
 LAUNCH = dt.datetime(2026, 3, 1, 8)
 NOW = dt.datetime(2026, 3, 28, 12)
@@ -93,7 +95,13 @@ _CONTRACTS: dict[str, dict[str, Any]] = {
     },
     "vip": {"kind": "segment", "key": "user_id"},
 }  # fmt: skip
-_ARROW = {"TEXT": pa.string(), "BIGINT": pa.int64(), "BOOLEAN": pa.bool_(), "TIMESTAMP": pa.timestamp("us"), "DOUBLE": pa.float64()}
+_ARROW = {
+    "TEXT": pa.string(),
+    "BIGINT": pa.int64(),
+    "BOOLEAN": pa.bool_(),
+    "TIMESTAMP": pa.timestamp("us"),
+    "DOUBLE": pa.float64(),
+}
 
 
 def changed(campaign: Campaign, **changes: object) -> Campaign:
@@ -103,7 +111,7 @@ def changed(campaign: Campaign, **changes: object) -> Campaign:
 
 
 def entry_id(campaign: str, person: str, occurrence: str) -> str:
-    return hashlib.md5(f"{campaign}|{person}|{occurrence}".encode()).hexdigest()
+    return hashlib.md5(f"{campaign}|{person}|{occurrence}".encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass
@@ -146,7 +154,8 @@ class Shop:
 
     def tick(self, now: dt.datetime = NOW) -> None:
         self.state(
-            RUNS, run_id=f"r{now:%d%H%M}", now=now, started_at=now, finished_at=now, status="decided", rules_version="v",
+            RUNS, run_id=f"r{now:%d%H%M}", now=now, started_at=now, finished_at=now, status="decided",
+            rules_version="v",
             counts=json.dumps(
                 {
                     "entered": {"abandoned_cart": 1200},
@@ -160,7 +169,14 @@ class Shop:
             ),
         )  # fmt: skip
         for campaign in self.campaigns:
-            self.state(SCANS, campaign=campaign.campaign, scanned_to=now, live_from=LAUNCH, run_id=f"r{now:%d%H%M}")
+            self.state(
+                SCANS,
+                campaign=campaign.campaign,
+                scanned_to=now,
+                decided_at=now,
+                live_from=LAUNCH,
+                run_id=f"r{now:%d%H%M}",
+            )
 
     def enter(self, person: str, occurrence: str, at: dt.datetime, campaign: Campaign = CART, **values: Any) -> str:
         entry = entry_id(campaign.campaign, person, occurrence)
@@ -169,12 +185,10 @@ class Shop:
             "context": json.dumps({"cart_id": "c1", "cart_value": 150.0}), "run_id": "r", "match_key": "c1",
             "campaign_version": campaign.version, **values,
         }  # fmt: skip
-        self.state(
-            ENTRIES, entry_id=entry, campaign=campaign.campaign, user_id=person, occurrence_id=occurrence, **row
-        )
+        self.state(ENTRIES, entry_id=entry, campaign=campaign.campaign, user_id=person, occurrence_id=occurrence, **row)
         return entry
 
-    def decide(
+    def decide(  # noqa: PLR0917  # the row's own columns, in their order
         self, person: str, entry: str, at: dt.datetime, reason: str, gate: str, outcome: str, **values: Any
     ) -> None:
         row = {"campaign": CART.campaign, "step": 1, "run_id": "r", "ends_entry": outcome != "defer", **values}
@@ -211,11 +225,7 @@ def _create(warehouse: Warehouse, relation: Relation, columns: dict[str, str]) -
 
 def _open(kind: str, request: pytest.FixtureRequest) -> Warehouse:
     if kind == "postgres":
-        from activate.warehouses.postgres import Postgres
-
         return Postgres.open(request.getfixturevalue("postgres_server"))
-    from activate.warehouses.duckdb import DuckDB
-
     return DuckDB.open(":memory:")
 
 

@@ -17,6 +17,7 @@ from activate.tables import MEMBERSHIPS
 DAY = dt.timedelta(days=1)
 MINUTE = dt.timedelta(minutes=1)
 Write = Callable[[Shop], None]
+SINCE = changed(CART, enter={"trigger": "cart_abandoned", "since": "2026-03-01"})
 LEAVERS = changed(WELCOME, enter={"segment": "vip", "on": "exit"})
 
 
@@ -57,7 +58,7 @@ CASES: list[tuple[str, str, Write, object]] = [
     ("no_occurrence", "abandoned_cart", _nothing, CART),
     ("nothing_new", "abandoned_cart", _seen_by_a_tick, CART),
     ("before_launch", "abandoned_cart", _cart(LAUNCH - MINUTE), CART),
-    ("before_since", "abandoned_cart", _cart(LAUNCH - DAY), changed(CART, enter={"trigger": "cart_abandoned", "since": "2026-03-01"})),
+    ("before_since", "abandoned_cart", _cart(LAUNCH - DAY), SINCE),
     ("before_active", "abandoned_cart", _cart(NOW - DAY), changed(CART, active={"from": "2026-03-28"})),
     ("after_active", "abandoned_cart", _cart(NOW - DAY), changed(CART, active={"until": "2026-03-20"})),
     ("where_false", "abandoned_cart", _cart(NOW - DAY, cart_value=99.5), CART),

@@ -1,4 +1,4 @@
-"""The local times that stories show are those that the engine used: both are compared at every DST change of two years."""
+"""The local times that stories show are those that the engine used, over two years of DST changes."""
 
 from __future__ import annotations
 

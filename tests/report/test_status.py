@@ -39,6 +39,8 @@ def _messages(shop: Shop) -> None:
     shop.deliver("sent", "accepted", NOW - HOUR)
     shop.deliver("rejected", "rejected", NOW - HOUR)
     shop.deliver("done", "accepted", NOW - HOUR, provider="post")
+    shop.message("ann", "long_unknown", NOW - 8 * 24 * HOUR)
+    shop.deliver("long_unknown", "unknown", NOW - 7 * 24 * HOUR)
     shop.deliver("yesterday", "accepted", NOW - 25 * HOUR)
 
 
@@ -79,7 +81,9 @@ def test_the_last_runs_come_newest_first_with_their_figures(shop: Shop) -> None:
 def test_a_late_tick_is_said_to_be_late(shop: Shop) -> None:
     found = status(shop.warehouse, shop.project, NOW + 5 * HOUR)
     assert found.late_seconds == 5 * 3600
-    assert needs_a_look(found) == ["The last tick that had anything to record was 5 hours ago, at 2026-03-28 12:00 UTC."]
+    assert needs_a_look(found) == [
+        "The last tick that had anything to record was 5 hours ago, at 2026-03-28 12:00 UTC."
+    ]
     assert needs_a_look(status(shop.warehouse, shop.project, NOW + HOUR)) == []
 
 
@@ -94,7 +98,13 @@ def test_the_tables_fit_into_80_columns_and_say_every_figure(shop: Shop) -> None
     _messages(shop)
     told = _printed(status(shop.warehouse, shop.project, NOW + 2 * HOUR))
     assert max(len(line) for line in told.splitlines()) <= 80
-    for words in ("1,200 entered, 1,000 send, 30 defer", "abandoned_cart", "held back", "phone", "! phone: 1 message claimed"):
+    for words in (
+        "1,200 entered, 1,000 send, 30 defer",
+        "abandoned_cart",
+        "held back",
+        "phone",
+        "! phone: 1 message claimed",
+    ):
         assert words in told
 
 

@@ -21,7 +21,9 @@ TICK = Tick(
         Count("abandoned_cart", "suppress", "caps", "frequency_cap", "push", 300),
         Count("abandoned_cart", "suppress", "consent", "no_consent", None, 12),
         Count("a_campaign_with_quite_a_long_name_for_a_table", "defer", "window", "window_closed", "email", 30),
-        Count("a_campaign_with_quite_a_long_name_for_a_table", "suppress", "expiry", "expired_in_quiet_hours", "email", 3),
+        Count(
+            "a_campaign_with_quite_a_long_name_for_a_table", "suppress", "expiry", "expired_in_quiet_hours", "email", 3
+        ),
         Count("welcome", "withhold", "control", "global_control_group", "email", 7),
     ),
     entered={"abandoned_cart": 1_300_000, "newcomers": 5},

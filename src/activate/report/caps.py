@@ -79,9 +79,7 @@ class History:
             if row["final"] and row["status"] in _NOT_COUNTED
         }
 
-    def count(
-        self, caps: Sequence[FrequencyCap], candidate: Candidate, instant: dt.datetime, zone: str
-    ) -> list[Count]:
+    def count(self, caps: Sequence[FrequencyCap], candidate: Candidate, instant: dt.datetime, zone: str) -> list[Count]:
         """Count for every cap that applies to the candidate, as the tick at `instant` did."""
         fitting = [(index, cap) for index, cap in enumerate(caps) if _applies(cap, candidate)]
         seen = [row for row in self.messages if self._took_room(row, candidate, instant)]

@@ -1,4 +1,4 @@
-"""Why a person has not entered a campaign: refusals that ticks recorded, and what the models say where none is recorded."""
+"""Why a person has not entered a campaign: the refusals that ticks recorded, else what the models say."""
 
 from __future__ import annotations
 
@@ -53,9 +53,11 @@ class Door:
     def _refusal(self, row: Row, seen: Seen | None) -> Refusal:
         phrase = PHRASES[row["reason"]]
         what = f"{self.campaign.enter.model} {seen.id} of {when(seen.time)}" if seen and seen.time else "an occurrence"
-        figures, change, also = "", phrase.change, ()
+        figures, change = "", phrase.change
+        also: tuple[str, ...] = ()
         if row["reason"] == "trigger_too_late" and seen and seen.time:
-            figures = f"{span(row['decided_at'] - seen.time)} old; at most {format_duration(self._max_lateness())} is let in"
+            most = format_duration(self._max_lateness())
+            figures = f"{span(row['decided_at'] - seen.time)} old; at most {most} is let in"
         elif row["reason"] == "not_in_audience":
             segments = [*self.campaign.audience.in_, *self.campaign.audience.not_in]
             figures = membership({name: self.person.is_member(name) for name in segments})
@@ -94,7 +96,8 @@ class Door:
     def _last_time(self, until: dt.datetime) -> tuple[dt.datetime | None, str]:
         """When the campaign last reached the person before the tick at `until`: by entry in a journey, else by send."""
         if self.campaign.is_journey:
-            return max((row["recorded_at"] for row in self.entries if row["recorded_at"] <= until), default=None), "entry"
+            entries = (row["recorded_at"] for row in self.entries if row["recorded_at"] <= until)
+            return max(entries, default=None), "entry"
         sends = [
             row["queued_at"] for row in self.history.standing(until) if row["campaign"] == self.campaign.campaign
         ] + [row["decided_at"] for row in self.decisions if row["outcome"] == "withhold" and row["decided_at"] < until]

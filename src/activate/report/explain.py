@@ -21,7 +21,12 @@ from activate.report.text import when
 from activate.tables import AUDITS, CAMPAIGN_VERSIONS, DECISIONS, ENTRIES, MESSAGES
 from activate.warehouses.base import Warehouse
 
-_SENT = {"accepted": "sent", "queued": "queued, not delivered yet,", "claimed": "being delivered", "failed": "not taken yet"}
+_SENT = {
+    "accepted": "sent",
+    "queued": "queued, not delivered yet,",
+    "claimed": "being delivered",
+    "failed": "not taken yet",
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,8 @@ def _stored(state: State, user_id: str) -> Stored:
 def _definitions(state: State, campaigns: Iterable[str]) -> dict[tuple[str, str], Campaign]:
     rows = [row for name in sorted(campaigns) for row in state.rows(CAMPAIGN_VERSIONS, campaign=name)]
     return {
-        (row["campaign"], row["campaign_version"]): Campaign.model_validate(json.loads(row["definition"])) for row in rows
+        (row["campaign"], row["campaign_version"]): Campaign.model_validate(json.loads(row["definition"]))
+        for row in rows
     }
 
 
@@ -182,4 +188,3 @@ def _in_a_few_words(step: StepStory, last: Answered) -> str:
 
 def _absence(why: str) -> Absence:
     return Absence(why, ABSENCES[why].meaning, ABSENCES[why].change)
-

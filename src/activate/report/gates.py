@@ -1,8 +1,8 @@
 """Each gate's verdict about one candidate, worked out again from what is stored, with the figures that it weighed.
 
-The stored decision says which gate decided; the gates before it let the candidate pass, the gates after it were not asked.
-The figures are those at the instant of the decision, except for the models' own rows, which have no history: those are told
-"as it is now".
+The stored decision says which gate decided; the gates before it let the candidate pass, the gates after it were not
+asked. The figures are those at the instant of the decision, except for the models' own rows, which have no history:
+those are told "as it is now".
 """
 
 from __future__ import annotations
@@ -136,7 +136,8 @@ def _consent(asked: Asked, decided: bool) -> Told:
 def _window(asked: Asked, decided: bool) -> Told:
     window = asked.campaign.window(asked.person.project.policy.time_window)
     if window is None:
-        why = "messages are transactional" if asked.campaign.class_ == "transactional" else "the rules name no time window"
+        exempt = asked.campaign.class_ == "transactional"
+        why = "messages are transactional" if exempt else "the rules name no time window"
         return f"no window applies: {why}", {}
     if asked.reason in ("zone_missing", "zone_invalid"):
         name = asked.person.profile.time_zone

@@ -1,7 +1,7 @@
 """Local time for one person: when windows open and close, when days, weeks and months began, when a wait is over.
 
-The engine asks these questions once per zone and joins the answers (docs/rules.md, sections 4 to 6); here they are asked
-again for one person, so that a story can show the figures. Instants are naive UTC.
+The engine asks these questions once per zone and joins the answers (docs/rules.md, sections 4 to 6); here they are
+asked again for one person, so that a story can show the figures. Instants are naive UTC.
 """
 
 from __future__ import annotations

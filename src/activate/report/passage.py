@@ -92,9 +92,7 @@ def _steps(passage: Passage, over: bool) -> tuple[StepStory, ...]:
     return tuple(told)
 
 
-def _step(
-    passage: Passage, number: int, step: Step | None, anchor: dt.datetime, rows: Sequence[Row]
-) -> StepStory:
+def _step(passage: Passage, number: int, step: Step | None, anchor: dt.datetime, rows: Sequence[Row]) -> StepStory:
     zone = passage.person.zone(passage.campaign) if passage.campaign else "UTC"
     due_at = rows[-1]["due_at"] if rows and rows[-1]["due_at"] else wait_over(anchor, step.wait, zone) if step else None
     expires_at = _expires_at(passage, step, anchor)

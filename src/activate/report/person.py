@@ -52,7 +52,7 @@ class Person:
 
     @property
     def cap_zone(self) -> str:
-        """The zone of calendar caps, which are the policy's: the profile's, else the policy's `unknown_zone`, else UTC."""
+        """The zone of calendar caps: the profile's, else the policy's `unknown_zone`, else UTC."""
         zone = self.profile.time_zone
         return zone if zone is not None and is_zone(zone) else _fallback(self.project.policy.time_window)
 
@@ -90,24 +90,26 @@ class Person:
         ]
 
     def exception_event(self, exception: ExceptionEvent, entry: Row, until: dt.datetime) -> Row | None:
-        """The earliest event that this exception means, between the entry and `until`: its `id`, `time` and `loaded`."""
+        """The earliest event that this exception means, from the entry to `until`: `id`, `time` and `loaded`."""
         events = self.project.policy.events
         model = self.project.models[events.model]
         time, loaded = self._instant(model, events.time), self._instant(model, events.loaded or events.time)
-        chosen = [exp.alias_(self._as_text(model, events.id), "id"), exp.alias_(time, "time"), exp.alias_(loaded, "loaded")]
-        query = exp.select(*chosen).from_(model.relation.table()).where(
+        key = self._as_text(model, events.id)
+        query = exp.select(exp.alias_(key, "id"), exp.alias_(time, "time"), exp.alias_(loaded, "loaded"))
+        query = query.from_(model.relation.table()).where(
             self._is(model, events.key),
             column(_spelled(model, events.name)).eq(literal(exception.event)),
             exp.GTE(this=time, expression=literal(entry["entered_at"])),
             exp.LTE(this=time, expression=literal(until)),
             exp.LTE(this=loaded, expression=literal(until)),
-            exp.NEQ(this=self._as_text(model, events.id), expression=literal(entry["occurrence_id"])),
+            exp.NEQ(this=key.copy(), expression=literal(entry["occurrence_id"])),
         )
         condition = self._where(model, exception.where)
         if condition is not None:
             query = query.where(condition)
         if exception.match is not None:
-            query = query.where(self._match_value(model, exception.match).eq(self._context_value(entry, exception.match)))
+            wanted = self._context_value(entry, exception.match)
+            query = query.where(self._match_value(model, exception.match).eq(wanted))
         found = self.state.ask(query.order_by("time", "id").limit(1))
         return found[0] if found else None
 
@@ -135,9 +137,10 @@ class Person:
         chosen = [exp.alias_(self._as_text(model, zone) if zone else exp.null(), "zone")]
         for place, channel in enumerate(policy.channels.values()):
             address = self._as_text(model, channel.address)
-            there = exp.and_(exp.not_(exp.Is(this=address, expression=exp.null())), exp.NEQ(this=address, expression=literal("")))
-            chosen.append(exp.alias_(_flag(there), f"a{place}"))
-            chosen.append(exp.alias_(column(_spelled(model, channel.consent)) if channel.consent else exp.true(), f"c{place}"))
+            # An address that is null does not differ from the empty text either: the comparison is then not true.
+            there = exp.NEQ(this=address, expression=literal(""))
+            consent = column(_spelled(model, channel.consent)) if channel.consent else exp.true()
+            chosen += [exp.alias_(_flag(there), f"a{place}"), exp.alias_(consent, f"c{place}")]
         query = exp.select(*chosen).from_(model.relation.table()).where(self._is(model, policy.profiles.key))
         found = self.state.ask(query.limit(100))
         if not found:
@@ -187,7 +190,7 @@ def _spelled(model: Model, name: str) -> str:
     return next((found for found in model.columns if found.lower() == name.lower()), name)
 
 
-def _flag(condition: exp.Expression) -> exp.Expression:
+def _flag(condition: exp.Expr) -> exp.Expression:
     return exp.Case().when(condition.copy(), exp.true()).else_(exp.false())
 
 

@@ -52,7 +52,7 @@ PHRASES: dict[str, Phrase] = {
     ),
     "exception_event": Phrase(
         "an exception event happened first",
-        "Nothing: the person has done what makes the message pointless. `exceptions` in the campaign lists those events.",
+        "Nothing: the person did what makes the message pointless. The campaign's `exceptions` list those events.",
     ),
     "left_segment": Phrase(
         "the segment that brought the person in no longer holds",
@@ -151,7 +151,9 @@ ABSENCES: dict[str, Phrase] = {
         "nothing speaks against it: the next tick should let it in",
         "Run a tick.",
     ),
-    "not_member": Phrase("the segment does not hold the person", "The segment's model must have a row for this person."),
+    "not_member": Phrase(
+        "the segment does not hold the person", "The segment's model must have a row for this person."
+    ),
     "member_at_launch": Phrase(
         "the person was in the segment before the campaign was launched",
         "Only people who enter later come in, unless `enter.since` says otherwise.",

@@ -19,7 +19,7 @@ def column(name: str, alias: str | None = None) -> exp.Column:
     return exp.column(name, table=alias, quoted=True)
 
 
-def count(condition: exp.Expression | None = None) -> exp.Expression:
+def count(condition: exp.Expr | None = None) -> exp.Expression:
     """How many rows (for which `condition` is true), as a BIGINT on every warehouse."""
     if condition is None:
         return exp.cast(exp.Count(this=exp.Star()), "BIGINT")

@@ -15,6 +15,8 @@ from activate.warehouses.base import Warehouse, literal
 
 _LAST_RUNS = 5
 _RECENT = dt.timedelta(days=1)
+# An unknown message stays unknown; after a week nobody can ask the provider about it any more.
+_UNKNOWN_FOR = dt.timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class RunLine:
 
 @dataclass(frozen=True)
 class OpenLine:
-    """The open entries of one campaign: waiting for a step to fall due, or held back by a gate until `next_retry_at`."""
+    """One campaign's open entries: waiting for a step to fall due, or held back by a gate until `next_retry_at`."""
 
     campaign: str
     waiting: int
@@ -42,7 +44,10 @@ class OpenLine:
 
 @dataclass(frozen=True)
 class OutboxLine:
-    """Messages of one provider that are not finished, by where they stand; `oldest` is when the oldest was queued."""
+    """Messages of one provider that are not finished, by where they stand; `oldest` is when the oldest was queued.
+
+    `unknown` counts those that ended unknown in the last seven days.
+    """
 
     provider: str
     queued: int
@@ -82,7 +87,7 @@ def status(warehouse: Warehouse, project: Project, now: dt.datetime) -> Status:
     last_tick = last["now"] if last else None
     late = (now - last_tick).total_seconds() if last_tick else None
     return Status(
-        now, last_tick, late, _runs(state), _open(state), _outbox(state), _delivered(state, now)
+        now, last_tick, late, _runs(state), _open(state), _outbox(state, now), _delivered(state, now)
     )  # fmt: skip
 
 
@@ -169,38 +174,28 @@ def _open(state: State) -> tuple[OpenLine, ...]:
 
 
 def _live_from(state: State) -> exp.Select:
-    """The oldest instant that an open entry can carry, by the last scan of each campaign."""
-    newest = (
-        exp.select(column("campaign"), exp.alias_(exp.Max(this=column("scanned_to")), "scanned_to"))
-        .from_(state.table(SCANS))
-        .group_by(column("campaign"))
-    )
-    same = exp.and_(
-        column("campaign", "n").eq(column("campaign", "s")), column("scanned_to", "n").eq(column("scanned_to", "s"))
-    )
-    return (
-        exp.select(exp.Min(this=column("live_from", "s")))
-        .from_(state.table(SCANS, "s"))
-        .join(exp.Subquery(this=newest, alias=exp.TableAlias(this=exp.to_identifier("n"))), on=same)
-    )
+    """The oldest instant that an open entry can carry, as the last tick noted it for the campaigns it looked at."""
+    last = exp.select(exp.Max(this=column("decided_at"))).from_(state.table(SCANS))
+    found = exp.select(exp.Min(this=column("live_from"))).from_(state.table(SCANS))
+    return found.where(column("decided_at").eq(exp.Subquery(this=last)))
 
 
 def _newest_first() -> exp.Expression:
     order = [exp.Ordered(this=column(name), desc=True, nulls_first=False) for name in ("decided_at", "step")]
-    return exp.Window(
-        this=exp.RowNumber(), partition_by=[column("entry_id")], order=exp.Order(expressions=order)
-    )
+    return exp.Window(this=exp.RowNumber(), partition_by=[column("entry_id")], order=exp.Order(expressions=order))
 
 
-def _outbox(state: State) -> tuple[OutboxLine, ...]:
+def _outbox(state: State, now: dt.datetime) -> tuple[OutboxLine, ...]:
     """Messages without a final row in `deliveries`, and those that ended unknown, by provider."""
+    young = exp.GT(this=column("recorded_at"), expression=literal(now - _UNKNOWN_FOR))
+    unknown = exp.and_(column("final"), column("status").eq(literal("unknown")), young)
     tries = (
         exp.select(
             column("message_id"),
             exp.alias_(count(column("status").eq(literal("claimed"))), "claims"),
             exp.alias_(count(exp.NEQ(this=column("status"), expression=literal("claimed"))), "answers"),
             exp.alias_(count(column("final")), "finals"),
-            exp.alias_(count(exp.and_(column("final"), column("status").eq(literal("unknown")))), "unknown"),
+            exp.alias_(count(unknown), "unknown"),
         )
         .from_(state.table(DELIVERIES))
         .group_by(column("message_id"))
@@ -212,7 +207,9 @@ def _outbox(state: State) -> tuple[OutboxLine, ...]:
             column("provider", "m"),
             exp.alias_(count(exp.Is(this=claims, expression=exp.null())), "queued"),
             exp.alias_(count(exp.and_(open_, exp.GT(this=claims, expression=answers))), "claimed"),
-            exp.alias_(count(exp.and_(open_.copy(), exp.LTE(this=claims.copy(), expression=answers.copy()))), "to_retry"),
+            exp.alias_(
+                count(exp.and_(open_.copy(), exp.LTE(this=claims.copy(), expression=answers.copy()))), "to_retry"
+            ),
             exp.alias_(count(exp.GT(this=column("unknown", "t"), expression=literal(0))), "unknown"),
             exp.alias_(exp.Min(this=exp.Case().when(open_.copy(), column("queued_at", "m"))), "oldest"),
         )

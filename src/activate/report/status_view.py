@@ -10,6 +10,10 @@ from activate.report.status import OutboxLine, RunLine, Status
 from activate.report.text import plural, short, span, when
 
 _LATE = 3600.0
+_CLAIMED = "claimed without an outcome. A delivery is running, or was killed; the next delivery settles it."
+_UNKNOWN = (
+    "may or may not have been taken. Ask the provider by message id; delivery.resend_unknown says what Activate does."
+)
 _STATUSES = ("accepted", "rejected", "failed", "aborted", "expired", "unknown")
 
 
@@ -35,15 +39,9 @@ def needs_a_look(found: Status) -> list[str]:
         lines.append(f"The last tick that had anything to record was {ago} ago, at {when(found.last_tick)}.")
     for line in found.outbox:
         if line.claimed:
-            lines.append(
-                f"{line.provider}: {plural(line.claimed, 'message')} claimed without an outcome. A delivery is running, or was "
-                "killed; the next delivery settles it."
-            )
+            lines.append(f"{line.provider}: {plural(line.claimed, 'message')} {_CLAIMED}")
         if line.unknown:
-            lines.append(
-                f"{line.provider}: {plural(line.unknown, 'message')} may or may not have been taken. Ask the provider by "
-                "message id; delivery.resend_unknown says what Activate does."
-            )
+            lines.append(f"{line.provider}: {plural(line.unknown, 'message')} {_UNKNOWN}")
     return lines
 
 

@@ -1,7 +1,7 @@
 """The story of one person as data: what `explain` finds, `story_view` prints and `--json` gives out.
 
-Instants are naive UTC. A field marked private holds values of the person's own rows: the terminal shows them, JSON (which
-ends up in logs) lists their names only. See docs/json.md for the shapes.
+Instants are naive UTC. A field marked private holds values of the person's own rows: the terminal shows them, JSON
+(which ends up in logs) lists their names only. See docs/json.md for the shapes.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class MessageStory:
 
 @dataclass(frozen=True)
 class StepStory:
-    """One step of an entry. `answers` are all that ticks said, oldest first; `verdicts` tell how the last came about."""
+    """One step of an entry. `answers` are all that ticks said, oldest first; `verdicts` tell how the last came."""
 
     step: int
     fate: Fate
@@ -133,7 +133,7 @@ class Occurrence:
 
 @dataclass(frozen=True)
 class Absence:
-    """Why the person has not entered (again): `why` is a fixed word, `occurrences` are the rows that could have done it."""
+    """Why the person has not entered (again). `why` is a fixed word; `occurrences` are the rows that were looked at."""
 
     why: str
     text: str

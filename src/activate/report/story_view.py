@@ -110,7 +110,8 @@ def _step(step: StepStory) -> list[Text | Table | Padding]:
         Text.assemble((f"Step {step.step} ", "bold"), (step.fate, style), f"  {step.text}")
     ]
     if len(step.answers) > 1:
-        earlier = ", ".join(f"{PHRASES[row.reason].meaning} ({when(row.decided_at)})" for row in step.answers[:-1][-_MORE:])
+        before = step.answers[:-1][-_MORE:]
+        earlier = ", ".join(f"{PHRASES[row.reason].meaning} ({when(row.decided_at)})" for row in before)
         told.append(Text(f"before that: {earlier}", style="dim"))
     if step.verdicts:
         told.append(_gates(step))
@@ -145,7 +146,8 @@ def _gate(step: StepStory, verdict: Verdict) -> tuple[Text, Text, Text]:
 
 
 def _attempts(message: MessageStory) -> list[Text | Table | Padding]:
-    head = f"message {message.message_id} by {message.channel} to {message.provider}, expires {when(message.expires_at)}"
+    expires = when(message.expires_at)
+    head = f"message {message.message_id} by {message.channel} to {message.provider}, expires {expires}"
     lines: list[Text | Table | Padding] = [Text(head, style="dim")]
     for attempt in message.attempts[-_MORE:]:
         why = f": {attempt.error_code}" if attempt.error_code else ""

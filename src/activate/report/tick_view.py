@@ -62,15 +62,13 @@ def _campaign(table: Table, tick: Tick, campaign: str) -> None:
         if count.campaign == campaign:
             grouped[count.outcome, count.gate, count.reason].append(count)
     entered = tick.entered.get(campaign, 0)
-    table.add_row(
-        Text(campaign, style="bold"), "", Text("entered", style="dim") if entered else "", number(entered) if entered else ""
-    )
+    came = (Text("entered", style="dim"), number(entered)) if entered else ("", "")
+    table.add_row(Text(campaign, style="bold"), "", *came)
     for (outcome, gate, reason), counts in sorted(grouped.items(), key=lambda item: _order(*item[0])):
         people = sum(count.people for count in counts)
         style = STYLES[outcome]
-        table.add_row(
-            Text(f"  {outcome}", style=style), Text(gate), Text(reason), Text(number(people), style=style), _channels(counts)
-        )
+        figure = Text(number(people), style=style)
+        table.add_row(Text(f"  {outcome}", style=style), Text(gate), Text(reason), figure, _channels(counts))
     table.add_section()
 
 
@@ -87,7 +85,8 @@ def _totals(table: Table, tick: Tick) -> None:
     table.add_row(Text("all campaigns", style="bold"), "", Text("decisions", style="dim"), number(tick.candidates))
     for outcome in OUTCOMES:
         if people := tick.total(outcome):
-            table.add_row(Text(f"  {outcome}", style=STYLES[outcome]), "", "", Text(number(people), style=STYLES[outcome]))
+            style = STYLES[outcome]
+            table.add_row(Text(f"  {outcome}", style=style), "", "", Text(number(people), style=style))
 
 
 def _samples(console: Console, tick: Tick) -> None:
@@ -109,7 +108,7 @@ def _invalid(console: Console, tick: Tick) -> None:
     for model, rows in sorted(tick.invalid.items()):
         console.print(Text(f"! {model}: {plural(rows, 'row')} that nobody can be messaged by", style="yellow"))
     if tick.invalid:
-        note(console, "Such rows have no person, no id or no time, or the person has several profiles. dbt tests find them.")
+        note(console, "They have no person, no id or no time, or the person has several profiles. dbt tests find them.")
 
 
 def _next(tick: Tick, planned: bool) -> str:
