@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -52,13 +53,17 @@ class Model:
 
 @dataclass(frozen=True)
 class Project:
-    """The rules of one project and the dbt models by name."""
+    """The rules of one project and the dbt models by name.
+
+    `secrets` are asked before the environment when a provider's options name a variable.
+    """
 
     directory: Path
     name: str
     policy: Policy
     campaigns: tuple[Campaign, ...]
     models: dict[str, Model]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def templates(self) -> Path:

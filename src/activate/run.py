@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import datetime as dt
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from activate.bookmarks import Bookmarks
 from activate.compile.clock import zones
 from activate.compile.pipeline import compile_tick
 from activate.decide import execute
 from activate.decision import Tick
-from activate.errors import TimeOrderError
+from activate.deliver import send
+from activate.errors import SettingsError, TimeOrderError
+from activate.load.project import inspect, load_project
+from activate.message import ProviderReport
 from activate.plan import Plan
 from activate.project import Project
+from activate.providers.base import Provider
+from activate.providers.registry import create
 from activate.record import ledger
+from activate.record.deliveries import Outbox
 from activate.record.migrate import migrate
+from activate.settings import Options, load_target, resolve_provider
 from activate.warehouses.base import Warehouse
+from activate.warehouses.registry import connect
 
 Clock = Callable[[], dt.datetime]
 
@@ -24,6 +34,30 @@ Clock = Callable[[], dt.datetime]
 def wall_clock() -> dt.datetime:
     """The machine's time, naive UTC: for what is recorded about a run, never for what it decides."""
     return dt.datetime.now(dt.UTC).replace(tzinfo=None)
+
+
+def open_project(options: Options, *, wait_seconds: float = 30.0) -> tuple[Project, Warehouse]:
+    """Load the rules and the dbt manifest, connect, and check the rules against the models' real columns.
+
+    Raises RulesError with every mistake, SettingsError when the project, the profile, the manifest or the warehouse
+    cannot be used, LeaseHeldError when another process holds a DuckDB file for `wait_seconds`.
+    """
+    target = load_target(options)
+    project = load_project(options, target)
+    warehouse = connect(target, wait_seconds)
+    try:
+        warehouse.require_schema_name(project.policy.state.schema_)
+        return dataclasses.replace(inspect(project, warehouse), secrets=options.secrets), warehouse
+    except BaseException:
+        warehouse.close()
+        raise
+
+
+def migrate_state(warehouse: Warehouse, project: Project, now: dt.datetime, *, wait_seconds: float = 30.0) -> bool:
+    """Make the state tables where they are missing; return whether anything was done."""
+    schema = project.policy.state.schema_
+    with warehouse.lock(f"tick.{schema}", wait_seconds), warehouse.transaction():
+        return migrate(warehouse, schema, now)
 
 
 class _RolledBack(Exception):
@@ -77,7 +111,7 @@ def _decide(
     migrate(warehouse, project.policy.state.schema_, now)
     marks = ledger.bookmarks(warehouse, project, zones(ledger.zones_in_use(warehouse, project)))
     _check_order(marks, now)
-    earlier = ledger.runs_at(warehouse, project, now)
+    earlier = ledger.runs_at(warehouse, project, now, "decided")
     run_id = name_run(now, len(earlier))
     new_version = ledger.record_versions(warehouse, project, run_id, now)
     plan = compile_tick(project, warehouse, now, marks, run_id)
@@ -132,3 +166,55 @@ def _summary(tick: Tick) -> dict[str, object]:
             for count in tick.counts
         ],
     }
+
+
+def deliver(
+    warehouse: Warehouse,
+    project: Project,
+    now: dt.datetime | None,
+    *,
+    providers: Sequence[str] | None = None,
+    wait_seconds: float = 30.0,
+    on_progress: send.Progress | None = None,
+    clock: Clock = wall_clock,
+) -> list[ProviderReport]:
+    """Deliver the outbox, provider by provider and side by side; one that fails never stops another.
+
+    `now` is the instant that expiries are judged by (a replay); None: the clock's. `providers` narrows down to some,
+    by their names in rules/activate.yml; all otherwise.
+
+    Raises LeaseHeldError when another delivery of a provider runs for longer than `wait_seconds`.
+    """
+    at = now or clock()
+    with warehouse.transaction():
+        migrate(warehouse, project.policy.state.schema_, at)
+    number = len(ledger.runs_at(warehouse, project, at, "delivered"))
+    made: dict[str, Provider] = {}
+    broken: list[ProviderReport] = []
+    for name in ledger.outbox_providers(warehouse, project):
+        if providers is None or name in providers:
+            try:
+                made[name] = _provider(project, name)
+            except SettingsError as error:
+                broken.append(ProviderReport(name, error=str(error)))
+
+    def open_outbox(name: str) -> Outbox:
+        return Outbox(warehouse.clone(), project, name, f"{name_run(at, number)}-{name}")
+
+    reports = send.deliver(project, made, open_outbox, now=now, wait_seconds=wait_seconds, on_progress=on_progress)
+    return sorted([*reports, *broken], key=lambda report: report.provider)
+
+
+def _provider(project: Project, name: str) -> Provider:
+    section = project.policy.providers.get(name, {"type": name})
+    return create(name, resolve_provider(name, section, project.secrets), project.directory)
+
+
+def tick(
+    options: Options, now: dt.datetime, *, wait_seconds: float = 30.0, at: dt.datetime | None = None
+) -> tuple[Tick, list[ProviderReport]]:
+    """Open the project, decide about `now` and deliver; `at` is `deliver`'s `now` (None: the clock's)."""
+    project, warehouse = open_project(options, wait_seconds=wait_seconds)
+    with contextlib.closing(warehouse):
+        decided = decide(warehouse, project, now, wait_seconds=wait_seconds)
+        return decided, deliver(warehouse, project, at, wait_seconds=wait_seconds)

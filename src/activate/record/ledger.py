@@ -32,7 +32,8 @@ def bookmarks(warehouse: Warehouse, project: Project, zones: Sequence[str]) -> B
         s=Relation(schema, "scans"),
     )
     marks = {
-        row["campaign"]: Bookmark(row["launched_at"], row["scanned_to"], row["live_from"], row["decided_at"]) for row in rows
+        row["campaign"]: Bookmark(row["launched_at"], row["scanned_to"], row["live_from"], row["decided_at"])
+        for row in rows
     }
     last_now = max((mark.decided_at for mark in marks.values()), default=None)
     found = Bookmarks(campaigns=marks, zones=tuple(zones), last_now=last_now)
@@ -135,15 +136,23 @@ def record_run(
     warehouse.ingest(Relation(project.policy.state.schema_, "runs"), pa.Table.from_pylist([row], schema=schema))
 
 
-def runs_at(warehouse: Warehouse, project: Project, now: dt.datetime) -> dict[str, str]:
-    """The ticks that already decided this `now`: their rules version by run id."""
+def runs_at(warehouse: Warehouse, project: Project, now: dt.datetime, status: str) -> dict[str, str]:
+    """The runs about this `now` that ended with `status`: their rules version by run id."""
     rows = _rows(
         warehouse,
-        "SELECT r.run_id, r.rules_version FROM r WHERE r.now = :now AND r.status = 'decided'",
+        "SELECT r.run_id, r.rules_version FROM r WHERE r.now = :now AND r.status = :status",
         now=literal(now),
+        status=literal(status),
         r=Relation(project.policy.state.schema_, "runs"),
     )
     return {str(row["run_id"]): str(row["rules_version"]) for row in rows}
+
+
+def outbox_providers(warehouse: Warehouse, project: Project) -> list[str]:
+    """The providers that any message was ever queued for, by name."""
+    messages = Relation(project.policy.state.schema_, "messages")
+    rows = _rows(warehouse, "SELECT DISTINCT m.provider FROM m ORDER BY m.provider", m=messages)
+    return [str(row["provider"]) for row in rows]
 
 
 def _rows(warehouse: Warehouse, text: str, **parts: exp.Expression | Relation) -> list[dict[str, Any]]:

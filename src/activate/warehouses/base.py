@@ -69,6 +69,9 @@ class Warehouse(Dialect, abc.ABC):
         binary COPY converts nothing).
         """
 
+    def require_schema_name(self, schema: str) -> None:
+        """Raise SettingsError if state tables cannot live in a schema of this name. Any name will do by default."""
+
     # -- catalogue ------------------------------------------------------------------------------------------------
 
     @abc.abstractmethod

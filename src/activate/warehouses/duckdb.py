@@ -108,6 +108,16 @@ class DuckDB(DuckDBDialect, Warehouse):
                     time.sleep(min(0.2, max(0.0, deadline - time.monotonic())))
             yield
 
+    def require_schema_name(self, schema: str) -> None:
+        # DuckDB names a catalogue after its file, and then cannot tell "activate"."entries" from a table of that
+        # catalogue's main schema.
+        catalogues = self._run("SELECT database_name FROM duckdb_databases()").fetchall()
+        if any(name.lower() == schema.lower() for (name,) in catalogues):
+            raise SettingsError(
+                f"the DuckDB file {self._path!r} makes a catalogue of the same name as the state schema {schema!r}, which "
+                "DuckDB cannot tell apart; rename the file, or set state.schema in rules/activate.yml"
+            )
+
     def execute(self, statement: exp.Expression | str) -> None:
         self._run(self.printed(statement))
 
