@@ -9,7 +9,7 @@ from string import Template
 
 from activate.errors import SettingsError
 from activate.load.manifest import Manifest, read_manifest
-from activate.scaffold.guess import Guess, guess_events, guess_profiles
+from activate.scaffold.guess import KEYS, Guess, guess_events, guess_profiles
 from activate.scaffold.reference import reference_project
 from activate.scaffold.sources import state_source
 from activate.settings import Options, manifest_path, project_setting
@@ -73,7 +73,7 @@ def _files(options: Options, manifest: Manifest | None, lines: list[str]) -> dic
         "rules/templates/activate_welcome.email.j2": _text("welcome.email.j2", {}),
         f"{models}/activate_sources.yml": state_source(),
         f"{models}/activate_example.yml": _text("example.yml", {}),
-        f"{models}/activate_example.sql": _text("example_segment.sql", names),
+        f"{models}/activate_example.sql": _text("example_segment.sql", {}),
     }
     if profiles is None:
         files[f"{models}/activate_example_profiles.sql"] = _text("example_profiles.sql", {})
@@ -101,7 +101,7 @@ def _names(profiles: Guess | None, events: Guess | None) -> dict[str, str]:
         "profiles": people.name, "profile_key": key, "time_zone": people.column("time_zone"),
         "email": people.column("email"), "email_consent": people.column("email_consent"),
         "profiles_note": check if profiles else "", "events_note": check if events else "",
-        "events": stream.name, "event_key": stream.column("key", None if stream.columns else key),
+        "events": stream.name, "event_key": stream.column("key", key) if events else KEYS[0],
         **{what: stream.column(what) for what in ("event_id", "event_name", "event_time", "event_loaded")},
     }  # fmt: skip
 
