@@ -114,7 +114,7 @@ def _trigger(world: World, campaign: Campaign) -> exp.Select:
     )  # fmt: skip
 
 
-def _life(world: World, campaign: Campaign, time: exp.Expression) -> Iterator[exp.Expression]:
+def _life(world: World, campaign: Campaign, time: exp.Expr) -> Iterator[exp.Expr]:
     def first(moment: Moment) -> dt.datetime:
         launch = campaign.enter.since or moment.bookmark(campaign.campaign).launched_at
         return max(launch, campaign.active.from_) if campaign.active.from_ is not None else launch
@@ -124,9 +124,7 @@ def _life(world: World, campaign: Campaign, time: exp.Expression) -> Iterator[ex
         yield exp.LT(this=time.copy(), expression=literal(campaign.active.until))
 
 
-def _scanned(
-    world: World, campaign: Campaign, time: exp.Expression, loaded: exp.Expression
-) -> Iterator[exp.Expression]:
+def _scanned(world: World, campaign: Campaign, time: exp.Expr, loaded: exp.Expr) -> Iterator[exp.Expr]:
     if campaign.campaign not in world.known:
         return
     overlap = dt.timedelta(seconds=world.project.policy.scan.overlap)
@@ -142,10 +140,10 @@ def _scanned(
         )
 
 
-def _late(world: World, campaign: Campaign, time: exp.Expression, loaded: exp.Expression) -> exp.Expression:
+def _late(world: World, campaign: Campaign, time: exp.Expr, loaded: exp.Expr) -> exp.Expr:
     lateness = campaign.enter.max_lateness
     lateness = world.project.policy.scan.max_lateness if lateness is None else lateness
-    late: exp.Expression = exp.LT(this=time.copy(), expression=world.ago(lateness))
+    late: exp.Expr = exp.LT(this=time.copy(), expression=world.ago(lateness))
     if campaign.enter.since is not None:
         late = exp.and_(late, exp.GT(this=loaded.copy(), expression=_launch(world, campaign)))
     return late
@@ -184,7 +182,7 @@ def _segment(world: World, campaign: Campaign) -> exp.Select:
     return query.where(*_changes(world, campaign, exp.column("changed_at", table="m")), copy=False)
 
 
-def _changes(world: World, campaign: Campaign, changed: exp.Expression) -> Iterator[exp.Expression]:
+def _changes(world: World, campaign: Campaign, changed: exp.Expr) -> Iterator[exp.Expr]:
     if campaign.enter.since is not None:
         yield exp.GTE(this=changed.copy(), expression=literal(campaign.enter.since))
     else:
@@ -199,17 +197,17 @@ def _changes(world: World, campaign: Campaign, changed: exp.Expression) -> Itera
         yield exp.GT(this=changed.copy(), expression=read)
 
 
-def _launch(world: World, campaign: Campaign) -> exp.Expression:
+def _launch(world: World, campaign: Campaign) -> exp.Expr:
     return world.time(f"launch_{campaign.campaign}", lambda moment: moment.bookmark(campaign.campaign).launched_at)
 
 
-def _written(instant: exp.Expression) -> exp.Expression:
+def _written(instant: exp.Expr) -> exp.Expr:
     """An instant as YYYY-MM-DDTHH:MM:SS.ffffffZ, the same on every warehouse."""
     # In two parts, since PostgreSQL reads the TH of DDTHH24 as an ordinal's ending.
     day = exp.TimeToStr(this=instant.copy(), format=literal("%Y-%m-%d"))
     time = exp.TimeToStr(this=instant.copy(), format=literal("%H:%M:%S.%f"))
     parts = [day, literal("T"), time, literal("Z")]
-    whole: exp.Expression = parts[0]
+    whole: exp.Expr = parts[0]
     for part in parts[1:]:
         whole = exp.DPipe(this=whole, expression=part)
     return whole

@@ -85,17 +85,17 @@ def can_wait(world: World) -> bool:
     return bool(world.caps) and any(version.definition.when_capped == "wait" for version in world.versions)
 
 
-def _applies(cap: FrequencyCap, place: int) -> exp.Expression:
+def _applies(cap: FrequencyCap, place: int) -> exp.Expr:
     """Whether a cap applies to a candidate (`g`) with its step (`s`)."""
-    fits: exp.Expression = exp.column(f"cap_{place}", table="s")
+    fits: exp.Expr = exp.column(f"cap_{place}", table="s")
     if cap.channel is not None:
         fits = exp.and_(fits, exp.column("channel", table="g").eq(literal(cap.channel)))
     return fits
 
 
-def _counted(cap: FrequencyCap) -> list[exp.Expression]:
+def _counted(cap: FrequencyCap) -> list[exp.Expr]:
     """What makes a stored message (alias `m`) count under a cap, apart from its time."""
-    found: list[exp.Expression] = []
+    found: list[exp.Expr] = []
     if cap.channel is not None:
         found.append(exp.column("channel", table="m").eq(literal(cap.channel)))
     if cap.campaign is not None:
@@ -108,7 +108,7 @@ def _counted(cap: FrequencyCap) -> list[exp.Expression]:
     return found
 
 
-def _since(world: World, cap: FrequencyCap) -> exp.Expression:
+def _since(world: World, cap: FrequencyCap) -> exp.Expr:
     """The time condition of a cap on a stored message (alias `m`, the person's zone as alias `z`)."""
     queued = exp.column("queued_at", table="m")
     seconds = cap.rolling_seconds
@@ -143,7 +143,7 @@ def _history(world: World) -> exp.Select:
     return query
 
 
-Full = tuple[exp.Expression, int, str]
+Full = tuple[exp.Expr, int, str]
 
 
 def _refused(full: list[Full]) -> exp.Select:
@@ -275,7 +275,7 @@ def _room_at(world: World, place: int, cap: FrequencyCap) -> exp.Select:
     return _with(nth, candidates=candidates, people=people, counted=counted)
 
 
-def _with(query: exp.Select, **parts: exp.Expression) -> exp.Select:
+def _with(query: exp.Select, **parts: exp.Expr) -> exp.Select:
     for name, part in parts.items():
         query = query.with_(name, as_=part, copy=False)
     return query

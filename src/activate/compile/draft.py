@@ -13,7 +13,7 @@ class Statement:
 
     name: str
     doc: str
-    sql: exp.Expression
+    sql: exp.Expr
     creates: str | None = None
     needs: str | None = None
 
@@ -24,7 +24,7 @@ class Fetch:
 
     name: str
     doc: str
-    sql: exp.Expression
+    sql: exp.Expr
     binds: tuple[str, ...]
     needs: str | None = None
 

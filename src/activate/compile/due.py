@@ -95,7 +95,7 @@ def candidates(world: World) -> exp.Select:
     return query.where("o.anchor <= s.due_before", copy=False)
 
 
-def expires_at(world: World) -> exp.Expression:
+def expires_at(world: World) -> exp.Expr:
     """When the step of an open entry expires (aliases `o` and `s`)."""
     expiry = world.dialect.plus_seconds(exp.column("anchor", table="o"), exp.column("expires_seconds", table="s"))
     return tree("CASE WHEN s.until < :expiry THEN s.until ELSE :expiry END", expiry=expiry)

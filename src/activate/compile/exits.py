@@ -44,7 +44,7 @@ def exits(world: World) -> Iterator[Stage]:
     yield Statement("exits.exits", "Entries with an exception event.", create("tick_exits", query), "tick_exits")
 
 
-def events(world: World, since: exp.Expression) -> exp.Query:
+def events(world: World, since: exp.Expr) -> exp.Query:
     """The events of every distinct exception that happened since an instant and are visible now."""
     parts = [
         _events(world, number, exception, since) for number, exception in enumerate(rulebook.distinct_exceptions(world))
@@ -55,7 +55,7 @@ def events(world: World, since: exp.Expression) -> exp.Query:
     return query
 
 
-def _events(world: World, number: int, exception: ExceptionEvent, since: exp.Expression) -> exp.Select:
+def _events(world: World, number: int, exception: ExceptionEvent, since: exp.Expr) -> exp.Select:
     policy = world.project.policy.events
     model = world.model(policy.model)
     time = world.instant(model, policy.time)
@@ -83,7 +83,7 @@ def _events(world: World, number: int, exception: ExceptionEvent, since: exp.Exp
     )
 
 
-def own_value(world: World, alias: str) -> exp.Expression:
+def own_value(world: World, alias: str) -> exp.Expr:
     """The entry's value of the exception's match property."""
     own = exp.column("match_key", table=alias)
     context = exp.column("context", table=alias)

@@ -78,7 +78,7 @@ def _gated(world: World) -> exp.Select:
         query = query.join("tick_misfits AS m", on="m.entry_id = o.entry_id", join_type="left", copy=False)
         branches.append(("NOT m.entry_id IS NULL", "m.verdict"))
     branches += [("NOT u.user_id IS NULL", _said("duplicate_profile")), ("p.user_id IS NULL", _said("no_profile"))]
-    found = [(tree(f"({when})"), tree(then)) for when, then in branches]
+    found: list[tuple[exp.Expr, exp.Expr]] = [(tree(f"({when})"), tree(then)) for when, then in branches]
     found.append((exp.and_(exp.not_(_reaches(world, "ok")), _reaches(world, "has")), tree(_said("no_consent"))))
     found.append((exp.not_(_reaches(world, "ok")), tree(_said("unreachable"))))
     if world.windows:
@@ -116,7 +116,7 @@ def _pairs(world: World) -> Iterator[tuple[int, int, str]]:
             yield place, number, name
 
 
-def _reaches(world: World, what: str) -> exp.Expression:
+def _reaches(world: World, what: str) -> exp.Expr:
     """Whether any channel of the step has an address (`has`), or an address and consent (`ok`)."""
     found = [
         tree(f"s.channel_{place} = :name AND p.{what}_{number}", name=literal(name))
@@ -125,7 +125,7 @@ def _reaches(world: World, what: str) -> exp.Expression:
     return case([(exp.paren(exp.or_(*found, copy=False)), exp.true())], exp.false())
 
 
-def _channel(world: World) -> exp.Expression:
+def _channel(world: World) -> exp.Expr:
     """The first channel of the step that has an address and consent."""
     return case(
         (tree(f"s.channel_{place} = :name AND p.ok_{number}", name=literal(name)), literal(name))

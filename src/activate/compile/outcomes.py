@@ -105,5 +105,5 @@ def _verdicts(world: World) -> exp.Select:
     )
 
 
-def _case(branches: list[tuple[str, str]], default: str = "NULL") -> exp.Expression:
+def _case(branches: list[tuple[str, str]], default: str = "NULL") -> exp.Expr:
     return case([(tree(when), tree(then)) for when, then in branches], tree(default))

@@ -77,7 +77,7 @@ def _print_statement(stage: draft.Statement, world: World) -> plan.Statement:
     return plan.Statement(stage.name, stage.doc, _text(stage.sql, world), stage.creates, stage.needs)
 
 
-def _text(sql: exp.Expression, world: World) -> plan.Text:
+def _text(sql: exp.Expr, world: World) -> plan.Text:
     replace_tables(sql, world.project.policy.state.schema_, world.models)
     for node in list(sql.find_all(exp.Placeholder)):
         node.replace(exp.Var(this=f"\ue000{node.name}\ue001"))

@@ -16,11 +16,11 @@ from sqlglot import exp
 
 
 @lru_cache(maxsize=512)
-def _parsed(text: str) -> exp.Expression:
+def _parsed(text: str) -> exp.Expr:
     return sqlglot.parse_one(text, read="postgres")
 
 
-def tree(text: str, **parts: exp.Expression) -> exp.Select:
+def tree(text: str, **parts: exp.Expr) -> exp.Select:
     """Return the tree of a constant SQL text with `:name` placeholders replaced by trees.
 
     A placeholder with no part stays: it is a constant of the tick. The declared type is the commonest, a SELECT; the
@@ -30,7 +30,7 @@ def tree(text: str, **parts: exp.Expression) -> exp.Select:
     return cast("exp.Select", replace_placeholders(found, parts) if parts else found)
 
 
-def replace_placeholders(root: exp.Expression, parts: Mapping[str, exp.Expression]) -> exp.Expression:
+def replace_placeholders(root: exp.Expr, parts: Mapping[str, exp.Expr]) -> exp.Expr:
     """Replace `:name` placeholders by (copies of) trees, in place; return the root."""
     for node in list(root.find_all(exp.Placeholder)):
         part = parts.get(node.name)
@@ -41,7 +41,7 @@ def replace_placeholders(root: exp.Expression, parts: Mapping[str, exp.Expressio
     return root
 
 
-def replace_tables(root: exp.Expression, schema: str, models: Mapping[str, exp.Query]) -> exp.Expression:
+def replace_tables(root: exp.Expr, schema: str, models: Mapping[str, exp.Query]) -> exp.Expr:
     """Point `state.x` at the state schema and put each model's canonical query in place of `model.x`."""
     for node in list(root.find_all(exp.Table)):
         if node.db == "state":
@@ -54,7 +54,7 @@ def replace_tables(root: exp.Expression, schema: str, models: Mapping[str, exp.Q
     return root
 
 
-def literal(value: object) -> exp.Expression:
+def literal(value: object) -> exp.Expr:
     """Return a Python value as a SQL literal; datetimes must be naive UTC."""
     if isinstance(value, dt.datetime):
         return exp.cast(exp.Literal.string(value.isoformat(sep=" ", timespec="microseconds")), "TIMESTAMP")
@@ -63,7 +63,7 @@ def literal(value: object) -> exp.Expression:
     return exp.convert(value)
 
 
-def create(name: str, query: exp.Expression) -> exp.Create:
+def create(name: str, query: exp.Expr) -> exp.Create:
     """Return CREATE TEMPORARY TABLE name AS query."""
     return exp.Create(
         this=exp.to_table(name),
@@ -73,15 +73,13 @@ def create(name: str, query: exp.Expression) -> exp.Create:
     )
 
 
-def insert(table: str, columns: Sequence[str], query: exp.Expression) -> exp.Insert:
+def insert(table: str, columns: Sequence[str], query: exp.Expr) -> exp.Insert:
     """Return INSERT INTO table (columns) query."""
     target = exp.Schema(this=exp.to_table(table), expressions=[exp.to_identifier(column) for column in columns])
     return exp.Insert(this=target, expression=query)
 
 
-def case(
-    pairs: Iterable[tuple[exp.Expression, exp.Expression]], default: exp.Expression | None = None
-) -> exp.Expression:
+def case(pairs: Iterable[tuple[exp.Expr, exp.Expr]], default: exp.Expr | None = None) -> exp.Expr:
     """Return CASE WHEN … THEN … END, or the default alone when there are no pairs."""
     branches = [exp.If(this=condition, true=value) for condition, value in pairs]
     if not branches:
@@ -89,13 +87,13 @@ def case(
     return exp.Case(ifs=branches, default=default)
 
 
-def any_of(conditions: Iterable[exp.Expression]) -> exp.Expression:
+def any_of(conditions: Iterable[exp.Expr]) -> exp.Expr:
     """Return the conditions joined by OR; FALSE for none."""
     found = list(conditions)
     return exp.paren(exp.or_(*found)) if found else exp.false()
 
 
-def all_of(conditions: Iterable[exp.Expression]) -> exp.Expression:
+def all_of(conditions: Iterable[exp.Expr]) -> exp.Expr:
     """Return the conditions joined by AND; TRUE for none."""
     found = list(conditions)
     return exp.and_(*found) if found else exp.true()

@@ -81,21 +81,21 @@ class World:
         return isinstance(other, World) and self._key == other._key
 
     @property
-    def now(self) -> exp.Expression:
+    def now(self) -> exp.Expr:
         """The tick's instant, as a constant."""
         return exp.Placeholder(this="now")
 
-    def time(self, name: str, of: Callable[[Moment], dt.datetime]) -> exp.Expression:
+    def time(self, name: str, of: Callable[[Moment], dt.datetime]) -> exp.Expr:
         """An instant that follows from the moment, as a constant."""
         self.times[name] = of
         return exp.Placeholder(this=name)
 
-    def ago(self, seconds: int) -> exp.Expression:
+    def ago(self, seconds: int) -> exp.Expr:
         """The instant so many seconds before the tick's, as a constant."""
         return self.time(f"ago_{seconds}", lambda moment: moment.now - dt.timedelta(seconds=seconds))
 
     @property
-    def live_from(self) -> exp.Expression:
+    def live_from(self) -> exp.Expr:
         """The smallest `recorded_at` of any entry that may be open, as a constant."""
         return self.time("live_from", lambda moment: moment.live_from)
 
@@ -176,22 +176,22 @@ class World:
         """A model by name."""
         return self.project.models[name]
 
-    def text(self, model: Model, column: str, alias: str = "t") -> exp.Expression:
+    def text(self, model: Model, column: str, alias: str = "t") -> exp.Expr:
         """A model's column as TEXT."""
         return self.dialect.text(_column(model, column, alias), _type(model, column, "text"))
 
-    def instant(self, model: Model, column: str, alias: str = "t") -> exp.Expression:
+    def instant(self, model: Model, column: str, alias: str = "t") -> exp.Expr:
         """A model's time column as a UTC TIMESTAMP."""
         return self.dialect.instant(_column(model, column, alias), _type(model, column, "timestamp"))
 
-    def where(self, model: Model, text: str) -> exp.Expression:
+    def where(self, model: Model, text: str) -> exp.Expr:
         """A user's `where:` as a tree over alias `t`."""
         found = parse_where(text, columns=model.columns or None, dialect=self.dialect.dialect)
         for column in found.find_all(exp.Column):
             column.set("table", exp.to_identifier("t"))
         return exp.paren(found)
 
-    def property_text(self, model: Model, name: str) -> exp.Expression:
+    def property_text(self, model: Model, name: str) -> exp.Expr:
         """A property as TEXT: a column of the model, or a member of the events model's JSON column."""
         events = self.project.policy.events
         if model.name == events.model and events.properties and _find(model, name) is None:
@@ -215,7 +215,7 @@ class World:
             )
         return {"profiles": query.from_(model.relation.table("t"), copy=False)}
 
-    def _consent(self, model: Model, channel: Channel) -> exp.Expression:
+    def _consent(self, model: Model, channel: Channel) -> exp.Expr:
         if channel.consent is None:
             return exp.true()
         column = _column(model, channel.consent, "t")
@@ -226,12 +226,12 @@ class World:
         )
         return exp.func("COALESCE", allowed, exp.false())
 
-    def row_json(self, model: Model) -> exp.Expression:
+    def row_json(self, model: Model) -> exp.Expr:
         """The whole row of a model (alias `t`) as JSON text; NaN and infinities, which JSON lacks, become null."""
         pairs = {name: _finite(_column(model, name, "t"), kind) for name, kind in model.columns.items()}
         return self.dialect.json_object(pairs)
 
-    def provider(self, channel: exp.Expression) -> exp.Expression:
+    def provider(self, channel: exp.Expr) -> exp.Expr:
         """The provider of a channel given as an expression."""
         return case((channel.copy().eq(literal(name)), literal(made.provider)) for name, made in self.channels.items())
 
@@ -247,7 +247,7 @@ def _find(model: Model, name: str) -> str | None:
     return next((column for column in model.columns if column.lower() == name.lower()), None)
 
 
-def _column(model: Model, name: str, alias: str) -> exp.Expression:
+def _column(model: Model, name: str, alias: str) -> exp.Expr:
     return exp.column(exp.to_identifier(_find(model, name) or name, quoted=True), table=alias)
 
 
@@ -256,7 +256,7 @@ def _type(model: Model, name: str, default: str) -> str:
     return model.columns[found].lower() if found else default
 
 
-def _finite(column: exp.Expression, kind: str) -> exp.Expression:
+def _finite(column: exp.Expr, kind: str) -> exp.Expr:
     if not kind.startswith(("float", "double", "real")):
         return column
     odd = ("nan", "inf", "-inf", "infinity", "-infinity")

@@ -155,7 +155,7 @@ def outbox_providers(warehouse: Warehouse, project: Project) -> list[str]:
     return [str(row["provider"]) for row in rows]
 
 
-def _rows(warehouse: Warehouse, text: str, **parts: exp.Expression | Relation) -> list[dict[str, Any]]:
+def _rows(warehouse: Warehouse, text: str, **parts: exp.Expr | Relation) -> list[dict[str, Any]]:
     """Run a constant query over single-letter tables and `:name` constants; return rows as dicts."""
     query = sqlglot.parse_one(text, read="duckdb")
     for node in list(query.find_all(exp.Table, exp.Placeholder)):

@@ -47,7 +47,7 @@ def ddl(table: Table, schema: str, dialect: Dialect) -> exp.Create:
 
 
 def _column(column: Column, dialect: Dialect) -> exp.ColumnDef:
-    kinds: list[exp.Expression] = [] if column.nullable else [exp.NotNullColumnConstraint()]
+    kinds: list[exp.Expr] = [] if column.nullable else [exp.NotNullColumnConstraint()]
     kinds += dialect.storage(column)
     constraints = [exp.ColumnConstraint(kind=kind) for kind in kinds]
     name = exp.to_identifier(column.name, quoted=True)

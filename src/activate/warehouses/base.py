@@ -50,15 +50,15 @@ class Warehouse(Dialect, abc.ABC):
     # -- statements -----------------------------------------------------------------------------------------------
 
     @abc.abstractmethod
-    def execute(self, statement: exp.Expression | str) -> None:
+    def execute(self, statement: exp.Expr | str) -> None:
         """Run a statement without a result."""
 
     @abc.abstractmethod
-    def query(self, statement: exp.Expression | str) -> pa.Table:
+    def query(self, statement: exp.Expr | str) -> pa.Table:
         """Run a query and return its whole (small) result."""
 
     @abc.abstractmethod
-    def stream(self, statement: exp.Expression, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
+    def stream(self, statement: exp.Expr, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
         """Run a query and stream its result; on this connection nothing else runs until the stream ends."""
 
     @abc.abstractmethod
@@ -86,17 +86,17 @@ class Warehouse(Dialect, abc.ABC):
 
     # -- conveniences ---------------------------------------------------------------------------------------------
 
-    def printed(self, statement: exp.Expression | str) -> str:
+    def printed(self, statement: exp.Expr | str) -> str:
         """The statement's text."""
         return statement if isinstance(statement, str) else self.sql(statement)
 
-    def scalar(self, statement: exp.Expression) -> object:
+    def scalar(self, statement: exp.Expr) -> object:
         """Return the single value of a one-row query, or None for no row."""
         result = self.query(statement)
         return result.column(0)[0].as_py() if result.num_rows else None
 
 
-def literal(value: object) -> exp.Expression:
+def literal(value: object) -> exp.Expr:
     """A Python value as a SQL literal; datetimes must be naive UTC."""
     if isinstance(value, dt.datetime):
         text = value.isoformat(sep=" ", timespec="microseconds")

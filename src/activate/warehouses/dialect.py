@@ -21,7 +21,7 @@ class Dialect:
 
     dialect: ClassVar[str]
 
-    def sql(self, statement: exp.Expression, pretty: bool = False) -> str:
+    def sql(self, statement: exp.Expr, pretty: bool = False) -> str:
         """Print a statement in this warehouse's dialect.
 
         Printing may rewrite the tree into the dialect's terms, in place: copying every tree would cost more than all
@@ -29,25 +29,25 @@ class Dialect:
         """
         return statement.sql(dialect=self.dialect, pretty=pretty, copy=False)
 
-    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+    def json_object(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
         """An expression of type TEXT: a JSON object with these members."""
         return exp.cast(_call("json_object", *_flat(pairs)), "TEXT")
 
-    def json_text(self, document: exp.Expression, key: str) -> exp.Expression:
+    def json_text(self, document: exp.Expr, key: str) -> exp.Expr:
         """An expression of type TEXT: a top-level member of a JSON document (text or JSON), null if missing."""
         path = exp.JSONPath(expressions=[exp.JSONPathRoot(), exp.JSONPathKey(this=key)])
         return exp.JSONExtractScalar(this=document, expression=path)
 
-    def plus_seconds(self, instant: exp.Expression, seconds: exp.Expression) -> exp.Expression:
+    def plus_seconds(self, instant: exp.Expr, seconds: exp.Expr) -> exp.Expr:
         """An instant that many seconds later; `seconds` may be a column."""
         return exp.TimestampAdd(this=instant, expression=seconds, unit=exp.var("SECOND"))
 
-    def storage(self, column: Column) -> list[exp.Expression]:
+    def storage(self, column: Column) -> list[exp.Expr]:
         """How a state table's column is to be stored, as constraints of its definition. Nothing by default."""
         del column
         return []
 
-    def instant(self, column: exp.Expression, type_name: str) -> exp.Expression:
+    def instant(self, column: exp.Expr, type_name: str) -> exp.Expr:
         """A user's time column as a TIMESTAMP in UTC: as it is, unless its type says otherwise."""
         if type_name.startswith(_ZONED_TYPES):
             return exp.AtTimeZone(this=column, zone=exp.Literal.string("UTC"))
@@ -58,7 +58,7 @@ class Dialect:
             return exp.cast(column, "TIMESTAMP")
         return column
 
-    def text(self, column: exp.Expression, type_name: str) -> exp.Expression:
+    def text(self, column: exp.Expr, type_name: str) -> exp.Expr:
         """A user's column as TEXT: as it is, unless its type says otherwise."""
         return column if type_name.startswith(_TEXT_TYPES) else exp.cast(column, "TEXT")
 
@@ -66,23 +66,23 @@ class Dialect:
 class DuckDBDialect(Dialect):
     dialect = "duckdb"
 
-    def storage(self, column: Column) -> list[exp.Expression]:
+    def storage(self, column: Column) -> list[exp.Expr]:
         # DuckDB looks for the best compression of every column as it is written. For ids there is hardly any to be
         # found, and the search takes ten times as long as the writing.
         return [exp.Var(this="USING COMPRESSION uncompressed")] if column.many else []
 
-    def json_text(self, document: exp.Expression, key: str) -> exp.Expression:
+    def json_text(self, document: exp.Expr, key: str) -> exp.Expr:
         path = exp.Literal.string('$."' + key.replace('"', '\\"') + '"')
         return _call("json_extract_string", document, path)
 
-    def plus_seconds(self, instant: exp.Expression, seconds: exp.Expression) -> exp.Expression:
+    def plus_seconds(self, instant: exp.Expr, seconds: exp.Expr) -> exp.Expr:
         return exp.Add(this=instant, expression=_call("to_seconds", seconds))
 
 
 class PostgresDialect(Dialect):
     dialect = "postgres"
 
-    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+    def json_object(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
         # A PostgreSQL function takes at most 100 arguments, so wide rows are built in parts and joined.
         items = list(pairs.items())
         parts = [
@@ -94,10 +94,10 @@ class PostgresDialect(Dialect):
             whole = exp.DPipe(this=whole, expression=part)
         return exp.cast(exp.paren(whole), "TEXT")
 
-    def json_text(self, document: exp.Expression, key: str) -> exp.Expression:
+    def json_text(self, document: exp.Expr, key: str) -> exp.Expr:
         return _call("json_extract_path_text", exp.cast(document, "JSON"), exp.Literal.string(key))
 
-    def plus_seconds(self, instant: exp.Expression, seconds: exp.Expression) -> exp.Expression:
+    def plus_seconds(self, instant: exp.Expr, seconds: exp.Expr) -> exp.Expr:
         second = exp.Interval(this=exp.Literal.string("1"), unit=exp.var("SECOND"))
         return exp.Add(this=instant, expression=exp.Mul(this=exp.paren(seconds), expression=second))
 
@@ -105,34 +105,34 @@ class PostgresDialect(Dialect):
 class RedshiftDialect(Dialect):
     dialect = "redshift"
 
-    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+    def json_object(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
         return _call("JSON_SERIALIZE", _call("OBJECT", *_flat(pairs)))
 
-    def json_text(self, document: exp.Expression, key: str) -> exp.Expression:
+    def json_text(self, document: exp.Expr, key: str) -> exp.Expr:
         return _call("JSON_EXTRACT_PATH_TEXT", document, exp.Literal.string(key), exp.true())
 
-    def plus_seconds(self, instant: exp.Expression, seconds: exp.Expression) -> exp.Expression:
+    def plus_seconds(self, instant: exp.Expr, seconds: exp.Expr) -> exp.Expr:
         return _call("DATEADD", exp.var("second"), seconds, instant)
 
 
 class SnowflakeDialect(Dialect):
     dialect = "snowflake"
 
-    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+    def json_object(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
         return _call("TO_JSON", _call("OBJECT_CONSTRUCT_KEEP_NULL", *_flat(pairs)))
 
 
 class BigQueryDialect(Dialect):
     dialect = "bigquery"
 
-    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+    def json_object(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
         return _call("TO_JSON_STRING", _call("JSON_OBJECT", *_flat(pairs)))
 
 
 class SparkDialect(Dialect):
     dialect = "spark"
 
-    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+    def json_object(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
         return _call("TO_JSON", _call("NAMED_STRUCT", *_flat(pairs)))
 
 
@@ -143,7 +143,7 @@ class DatabricksDialect(SparkDialect):
 class TrinoDialect(Dialect):
     dialect = "trino"
 
-    def json_object(self, pairs: Mapping[str, exp.Expression]) -> exp.Expression:
+    def json_object(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
         keys = exp.Array(expressions=[exp.Literal.string(key) for key in pairs])
         values = exp.Array(expressions=[exp.cast(value, "JSON") for value in pairs.values()])
         return _call("JSON_FORMAT", exp.cast(_call("MAP", keys, values), "JSON"))
@@ -158,12 +158,12 @@ DIALECTS: dict[str, Dialect] = {
 }  # fmt: skip
 
 
-def _call(name: str, *arguments: exp.Expression) -> exp.Expression:
+def _call(name: str, *arguments: exp.Expr) -> exp.Expr:
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
-def _flat(pairs: Mapping[str, exp.Expression]) -> list[exp.Expression]:
-    flat: list[exp.Expression] = []
+def _flat(pairs: Mapping[str, exp.Expr]) -> list[exp.Expr]:
+    flat: list[exp.Expr] = []
     for key, value in pairs.items():
         flat += [exp.Literal.string(key), value]
     return flat

@@ -118,15 +118,15 @@ class DuckDB(DuckDBDialect, Warehouse):
                 "DuckDB cannot tell apart; rename the file, or set state.schema in rules/activate.yml"
             )
 
-    def execute(self, statement: exp.Expression | str) -> None:
+    def execute(self, statement: exp.Expr | str) -> None:
         self._run(self.printed(statement))
 
-    def query(self, statement: exp.Expression | str) -> pa.Table:
+    def query(self, statement: exp.Expr | str) -> pa.Table:
         with _errors():
             # A relation streams its result; a DB-API result would be materialised first and copied after.
             return self._connection.sql(self.printed(statement)).to_arrow_table()
 
-    def stream(self, statement: exp.Expression, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
+    def stream(self, statement: exp.Expr, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
         with _errors():
             reader = self._connection.sql(self.sql(statement)).to_arrow_reader(batch_rows)
         while True:

@@ -79,13 +79,13 @@ class Postgres(PostgresDialect, Warehouse):
             with contextlib.suppress(WarehouseError):
                 self._fetch(f"SELECT pg_advisory_unlock({key})")
 
-    def execute(self, statement: exp.Expression | str) -> None:
+    def execute(self, statement: exp.Expr | str) -> None:
         self._run(self.printed(statement))
 
-    def query(self, statement: exp.Expression | str) -> pa.Table:
+    def query(self, statement: exp.Expr | str) -> pa.Table:
         return self._fetch(self.printed(statement))
 
-    def stream(self, statement: exp.Expression, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
+    def stream(self, statement: exp.Expr, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
         with self._connection.cursor() as cursor:
             with _errors():
                 cursor.execute(self.sql(statement))
