@@ -1,24 +1,10 @@
-"""What a delivery works with: attempts to write down, claims that a dead run left, and the report at the end."""
+"""What a delivery works with: what is open, claims that a dead run left, and the report at the end."""
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
 from typing import NamedTuple
-
-STATUSES = ("claimed", "accepted", "rejected", "failed", "unknown", "aborted", "expired")
-
-
-class Attempt(NamedTuple):
-    """One row of `deliveries` to write. `error` holds no address and no content."""
-
-    message_id: str
-    attempt: int
-    status: str
-    provider_message_id: str | None = None
-    error_code: str | None = None
-    error: str | None = None
-    final: bool = True
 
 
 class Interrupted(NamedTuple):

@@ -7,7 +7,7 @@ import functools
 import re
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from jinja2 import StrictUndefined, Undefined, UndefinedError, nodes, pass_context, pass_eval_context
@@ -18,6 +18,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
 
+ROWS = ("profile", "context")
 MAX_OUTPUT = 1_000_000
 """The most characters that one block, or any text made on the way, may have."""
 _MAX_RANGE = 10_000
@@ -29,6 +30,7 @@ _LONG_METHODS = frozenset(
     "center encode expandtabs format format_map join ljust replace rjust translate zfill".split()
 )
 _DIRECTIVE = re.compile(r"%(-?[aAbBdHIjmMpSuUVwyYGzZ%])|%|[^%]+", re.DOTALL)
+_PLAIN = CodeGenerator._FinalizeInfo(None, None)
 _DIGITS = re.compile(r"\d{4,}")
 
 
@@ -92,7 +94,7 @@ def _without_text(failure: Any) -> Any:
 
 
 def _label(obj: object) -> str | None:
-    return obj.label if isinstance(obj, Row) else None
+    return obj.label if isinstance(obj, Row) or (isinstance(obj, type) and issubclass(obj, Row)) else None
 
 
 class Row(dict[str, Any]):
@@ -100,6 +102,22 @@ class Row(dict[str, Any]):
 
     __slots__ = ()
     label: ClassVar[str]
+
+    def __missing__(self, name: Any) -> Missing:
+        return Missing(obj=self, name=name)
+
+    @classmethod
+    def null(cls, name: str) -> Null:
+        """What stands for a null in this column. Rows hold it in place of None, so that reading a field is a look-up."""
+        return Null(cls, name)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """The row with these values; None becomes `null`."""
+        row = cls(values)
+        if None in row.values():
+            row.update({name: cls.null(name) for name, value in values.items() if value is None})
+        return row
 
 
 class ProfileRow(Row):
@@ -116,8 +134,32 @@ class ContextRow(Row):
     label = "context"
 
 
+def _is_field(node: nodes.Expr) -> bool:
+    """Whether it reads `profile.x` or `context.x`."""
+    return isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name in ROWS
+
+
 class _Generator(CodeGenerator):
-    """Compiles `a ~ b` so that its length is checked; all other growth goes through operators and filters."""
+    """Compiles `a ~ b` so that its length is checked (all other growth goes through operators and filters).
+
+    Fields of rows, which is most of what templates print, become plain look-ups: see `Row`. Names that begin with an
+    underscore have been refused before (`template_check`).
+    """
+
+    def visit_Getattr(self, node: nodes.Getattr, frame: Frame) -> None:
+        if _is_field(node):
+            self.visit(node.node, frame)
+            self.write(f"[{node.attr!r}]")
+        else:
+            super().visit_Getattr(node, frame)
+
+    # The two hooks that Jinja's own native generator overrides: what is printed goes through `_finalize`, which fails
+    # on None; a row's field is never None.
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        super()._output_child_pre(node, frame, _PLAIN if _is_field(node) else finalize)
+
+    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        super()._output_child_post(node, frame, _PLAIN if _is_field(node) else finalize)
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
         self.write("environment.checked(")
@@ -147,21 +189,20 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         # Fields first: `profile.items` is the column `items`, whatever methods a dict may have.
-        if isinstance(obj, dict):
-            try:
-                value = obj[attribute]
-            except KeyError:
-                if isinstance(obj, Row):
-                    return Missing(obj=obj, name=attribute)
-            else:
-                return value if value is not None else Null(obj, attribute)
+        if isinstance(obj, Row):
+            return obj[attribute]
+        if isinstance(obj, dict) and attribute in obj:
+            value = obj[attribute]
+            return value if value is not None else Null(obj, attribute)
         if isinstance(obj, str) and attribute in _LONG_METHODS:
             raise TemplateLimit(f"the method {attribute!r} is not available; use a filter")
         return self._present(super().getattr(obj, attribute), obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        if isinstance(obj, Row) or (isinstance(obj, str) and isinstance(argument, str)):
-            return self.getattr(obj, str(argument))
+        if isinstance(obj, Row):
+            return obj[argument]
+        if isinstance(obj, str) and isinstance(argument, str):
+            return self.getattr(obj, argument)
         return self._present(super().getitem(obj, argument), obj, argument)
 
     def _present(self, value: Any, obj: Any, name: Any) -> Any:
@@ -248,6 +289,8 @@ def _money(value: Any, symbol: str = "$", places: int = 2) -> str:
     """`1234.5 | money` is `$1,234.50`; halves are rounded away from zero, as on a receipt."""
     if isinstance(value, Undefined):
         str(value)  # raises what it stands for
+    if type(value) is float and places == 2 and 0 <= value < 1e12 and round(value, 2) == value:
+        return f"{symbol}{value:,.2f}"  # the usual price: nothing to round, so no exact arithmetic is needed
     amount = Decimal(str(value)) if isinstance(value, float) else Decimal(value)
     if not amount.is_finite() or isinstance(value, bool) or not 0 <= places <= 6:
         raise TemplateLimit("not an amount of money")

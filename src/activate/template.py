@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -49,6 +50,7 @@ NAMES: Mapping[str, str] = {
 }
 BODY = "body"
 _REASON_LENGTH = 200
+_HANDFUL = 64
 
 
 class TemplateAbort(Exception):
@@ -137,19 +139,19 @@ class _Part:
         for template in chain:
             for name, function in template.blocks.items():
                 blocks.setdefault(name, []).append(function)
-        return cls(chain, chain[0].new_context(), blocks)
+        context = chain[0].new_context()
+        context.blocks = blocks
+        return cls(chain, context, blocks)
 
-    def prepare(self, names: Mapping[str, Any], prelude: bool) -> None:
+    def run_prelude(self) -> None:
         context = self.context
+        # Blocks see what stands at the top of the file (`set`, `macro`, `import`) once the root has run; with silent
+        # blocks it runs nothing else.
         context.vars.clear()
         context.exported_vars.clear()
-        context.parent.update(names)
-        if prelude:
-            # Blocks see what stands at the top of the file (`set`, `macro`, `import`) once the root has run; with
-            # silent blocks it runs nothing else.
-            context.blocks = {name: [_silent] for name in self.blocks}
-            for _ in self.chain[0].root_render_func(context):
-                pass
+        context.blocks = {name: [_silent] for name in self.blocks}
+        for _ in self.chain[0].root_render_func(context):
+            pass
         context.blocks = self.blocks
 
     def functions(self, block: str | None) -> Any:
@@ -184,7 +186,9 @@ class Template:
         """
         try:
             for half in self._halves:
-                half.prepare(names, self._prelude)
+                half.context.parent.update(names)
+                if self._prelude:
+                    half.run_prelude()
             return {block: _join(function(context)) for block, function, context in self._blocks}
         except _Abort as abort:
             known = isinstance(abort.reason, str) and abort.reason in self._constants
@@ -205,14 +209,13 @@ class Template:
 
 
 def _join(pieces: Iterator[str]) -> str:
-    found: list[str] = []
-    size = 0
-    for piece in pieces:
-        size += len(piece)
-        if size > MAX_OUTPUT:
-            raise TemplateLimit(f"a block grows beyond {MAX_OUTPUT:,} characters")
-        found.append(piece)
-    return "".join(found).strip()
+    # By handfuls, so that a text without end is noticed; nearly always one is enough.
+    text = "".join(islice(pieces, _HANDFUL))
+    while len(text) <= MAX_OUTPUT and (piece := next(pieces, None)) is not None:
+        text += piece + "".join(islice(pieces, _HANDFUL))
+    if len(text) > MAX_OUTPUT:
+        raise TemplateLimit(f"a block grows beyond {MAX_OUTPUT:,} characters")
+    return text.strip()
 
 
 def _place(traceback: TracebackType | None) -> str | None:

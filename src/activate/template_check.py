@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from jinja2 import TemplateNotFound, TemplateSyntaxError, meta, nodes
 
 from activate.errors import ActivateError, nearest
-from activate.sandbox import Sandbox
+from activate.sandbox import ROWS, Sandbox
 
-ROWS = ("profile", "context")
 _BY_ATTRIBUTE = ("attr", "map", "selectattr", "rejectattr", "groupby", "sort", "unique", "sum", "min", "max")
 
 

@@ -23,7 +23,7 @@ class Crew:
         size = line.provider.limits.concurrency
         self._pool = ThreadPoolExecutor(size, thread_name_prefix=f"deliver-{line.provider.name}")
 
-    def post(self, batch: Sequence[Outgoing], at: dt.datetime) -> Future[list[Handed]]:
+    def post(self, batch: Sequence[Outgoing], at: dt.datetime) -> Future[Handed]:
         """Hand a batch over in the background."""
         return self._pool.submit(self._post, batch, at)
 
@@ -33,7 +33,7 @@ class Crew:
         for carrier in self._carriers:
             carrier.close()
 
-    def _post(self, batch: Sequence[Outgoing], at: dt.datetime) -> list[Handed]:
+    def _post(self, batch: Sequence[Outgoing], at: dt.datetime) -> Handed:
         carrier: Carrier | None = getattr(self._own, "carrier", None)
         if carrier is None:
             carrier = self._own.carrier = self._make_carrier()

@@ -38,10 +38,10 @@ class Clock:
 
 
 class Handed(NamedTuple):
-    """One message's outcome. `excused`: the provider as a whole was down, so the attempt is not held against it."""
+    """One outcome per message. `excused`: those that failed because the provider as a whole was down."""
 
-    outcome: Outcome
-    excused: bool = False
+    outcomes: list[Outcome]
+    excused: frozenset[str] = frozenset()
 
 
 class Line:
@@ -56,29 +56,32 @@ class Line:
         self.requests = 0
         self._count = threading.Lock()
 
-    def hand_over(self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime) -> list[Handed]:
+    def hand_over(self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime) -> Handed:
         """Hand a batch over and return one outcome per message. Never raises: what goes wrong is an outcome."""
-        done: list[Handed] = []
-        open_: Sequence[Outgoing] = batch
+        done: list[Outcome] = []
+        doubted: set[str] = set()
+        waiting = batch
         last = _all(batch, "failed", "provider_stopped", excused=True)
         for attempt in range(TRIES):
             if self.breaker.is_open:
-                return done + last
-            handed, wait = self._try_once(carrier, open_, at)
-            if wait is None:
-                return done + handed
-            last = [item for item in handed if self._worth_another(item.outcome)]
-            done += [item for item in handed if not self._worth_another(item.outcome)]
-            if not last or attempt == TRIES - 1:
-                return done + last
-            again = {item.outcome.message_id for item in last}
-            open_ = [message for message in open_ if message.message_id in again]
+                break
+            last, wait = self._try_once(carrier, waiting, at)
+            again = {outcome.message_id for outcome in last.outcomes if self._worth_another(outcome)}
+            if not again or wait is None or attempt == TRIES - 1:
+                break
+            done += [outcome for outcome in last.outcomes if outcome.message_id not in again]
+            last = Handed([outcome for outcome in last.outcomes if outcome.message_id in again], last.excused)
+            doubted |= {outcome.message_id for outcome in last.outcomes if outcome.status == "unknown"}
+            waiting = [message for message in waiting if message.message_id in again]
             self.clock.sleep(max(wait, self.clock.chance() * _FIRST_BACKOFF * 2**attempt))
-        raise AssertionError("unreachable")
+        if doubted:
+            # An earlier try may have been taken, so a later one that was not says nothing about the message.
+            last = Handed([_doubtful(outcome, doubted) for outcome in last.outcomes], last.excused)
+        return Handed(done + last.outcomes, last.excused) if done else last
 
     def _try_once(
         self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime
-    ) -> tuple[list[Handed], float | None]:
+    ) -> tuple[Handed, float | None]:
         """One request. The wait is what the provider asks for before another, or None when nothing is left to try."""
         try:
             request = self.provider.build(batch, at)
@@ -109,7 +112,7 @@ class Line:
             self.breaker.trip(f"the provider's code failed ({type(error).__name__})")
             return _all(batch, "unknown", "internal_error"), None
         self._note(outcomes)
-        return [Handed(outcome) for outcome in _complete(outcomes, batch)], self._asked_wait(answer)
+        return Handed(_complete(outcomes, batch)), self._asked_wait(answer)
 
     def _worth_another(self, outcome: Outcome) -> bool:
         """Whether to try again in this run: it was not taken, or may be taken twice without harm."""
@@ -131,15 +134,23 @@ class Line:
         self.pace.pause(asked)
         return asked
 
-    def _halve(self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime, code: str) -> list[Handed]:
+    def _halve(self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime, code: str) -> Handed:
         if len(batch) == 1:
             return _all(batch, "rejected", code)
         middle = len(batch) // 2
-        return self.hand_over(carrier, batch[:middle], at) + self.hand_over(carrier, batch[middle:], at)
+        halves = [self.hand_over(carrier, half, at) for half in (batch[:middle], batch[middle:])]
+        return Handed(halves[0].outcomes + halves[1].outcomes, halves[0].excused | halves[1].excused)
 
 
-def _all(batch: Sequence[Outgoing], status: Status, code: str, excused: bool = False) -> list[Handed]:
-    return [Handed(Outcome(message.message_id, status, None, code), excused) for message in batch]
+def _all(batch: Sequence[Outgoing], status: Status, code: str, excused: bool = False) -> Handed:
+    outcomes = [Outcome(message.message_id, status, None, code) for message in batch]
+    return Handed(outcomes, frozenset(message.message_id for message in batch) if excused else frozenset())
+
+
+def _doubtful(outcome: Outcome, doubted: set[str]) -> Outcome:
+    if outcome.status == "failed" and outcome.message_id in doubted:
+        return outcome._replace(status="unknown")
+    return outcome
 
 
 def _complete(outcomes: list[Outcome], batch: Sequence[Outgoing]) -> list[Outcome]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import pyarrow as pa
 
-from activate.message import Attempt, Interrupted, Work
+from activate.message import Interrupted, Work
+from activate.providers.base import Outcome
 
 
 class Outbox(Protocol):
@@ -30,8 +31,13 @@ class Outbox(Protocol):
     def wave(self, after: int, size: int, at: dt.datetime) -> pa.Table:
         """The messages at places (after, after + size], as things are at this moment."""
 
-    def write(self, rows: Sequence[Attempt], at: dt.datetime) -> None:
-        """Write attempts down, all or none; they are safe when this returns."""
+    def claim(self, attempts: Mapping[str, int], at: dt.datetime) -> None:
+        """Write down that these messages are about to be handed over; it is safe when this returns."""
+
+    def record(
+        self, outcomes: Sequence[Outcome], attempts: Mapping[str, int], final: Sequence[bool], at: dt.datetime
+    ) -> None:
+        """Write outcomes down, all or none; they are safe when this returns."""
 
     def left(self) -> tuple[int, dt.datetime | None]:
         """How many collected messages are still open, and the oldest `queued_at` among them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -21,9 +21,9 @@ from activate.deliver.mail import MailCarrier
 from activate.deliver.outbox import Outbox
 from activate.deliver.render import Rendered, Renderer
 from activate.errors import DeliveryError
-from activate.message import Attempt, Interrupted, ProviderReport
+from activate.message import Interrupted, ProviderReport
 from activate.project import Project
-from activate.providers.base import Outcome, Outgoing, Provider, Status
+from activate.providers.base import Outcome, Provider, Status
 
 MAX_WAVE = 5_000
 _WAVE_SECONDS = 2.0
@@ -82,12 +82,26 @@ def carrier_for(provider: Provider) -> Carrier:
     return MailCarrier(timeout) if provider.transport == "mail" else HttpCarrier(timeout)
 
 
+def _after_crash(message_id: str, taken: frozenset[str] | None) -> tuple[Status, None, str | None]:
+    """What became of a claim that was left behind: status, no id of the provider's, error code."""
+    if taken is None:
+        return "unknown", None, "interrupted"
+    return ("accepted", None, None) if message_id in taken else ("failed", None, "interrupted")
+
+
+def _doubtful(outcome: Outcome, doubted: Set[str]) -> Outcome:
+    """An earlier attempt may have been taken, so an end without another one is not a definite failure."""
+    if outcome.message_id in doubted and outcome.status in ("failed", "aborted", "expired"):
+        return outcome._replace(status="unknown", error_code=outcome.error_code or outcome.status)
+    return outcome
+
+
 @dataclass
 class _Wave:
     """A wave that is being posted."""
 
     rendered: Rendered
-    batches: list[tuple[Sequence[Outgoing], Future[list[Handed]]]]
+    futures: list[Future[Handed]]
 
 
 class _Delivery:
@@ -158,15 +172,12 @@ class _Delivery:
             # They stay claimed: to hand them over again unseen could double them.
             self._line.breaker.trip(f"what was delivered before cannot be looked up ({trouble.code})")
             return
-        rows = []
-        for message in interrupted:
-            if taken is not None:
-                status: Status = "accepted" if message.message_id in taken else "failed"
-            else:
-                status = "unknown"
-            outcome = Outcome(message.message_id, status, None, None if status == "accepted" else "interrupted")
-            rows.append(self._attempt(Handed(outcome, excused=True), message.attempt, message.message_class))
-        self._write(rows)
+        outcomes = [Outcome(message.message_id, *_after_crash(message.message_id, taken)) for message in interrupted]
+        attempts = {message.message_id: message.attempt for message in interrupted}
+        transactional = {message.message_id for message in interrupted if message.message_class == "transactional"}
+        excused = frozenset(attempts)
+        final = [self._is_final(outcome, attempts, transactional, excused) for outcome in outcomes]
+        self._record(outcomes, attempts, final, self._at())
 
     def _look_up(self, interrupted: Sequence[Interrupted]) -> frozenset[str] | None:
         """Which of the messages the provider holds, where that can be looked up (files), else None."""
@@ -188,12 +199,11 @@ class _Delivery:
                 at = self._at()
                 rendered = self._renderer.render(self._outbox.wave(place, self._size, at), at)
                 place += self._size
-                claims = [Attempt(key, number, "claimed", final=False) for key, number in rendered.attempts.items()]
-                self._write(rendered.refused + claims, at)
+                self._refuse(rendered, at)
+                self._outbox.claim({one.message_id: rendered.attempts[one.message_id] for one in rendered.outgoing}, at)
                 flying.append(self._post(crew, rendered, at))
                 if len(flying) == 2:
-                    self._land(flying[0])
-                    del flying[0]
+                    self._land(flying.pop(0))
                 self._tell(min(place, total), total)
         except BaseException:
             self.stop()  # what is under way ends soon, and its outcomes are still recorded
@@ -206,43 +216,55 @@ class _Delivery:
     def _post(self, crew: Crew, rendered: Rendered, at: dt.datetime) -> _Wave:
         size = self._provider.limits.batch
         batches = [rendered.outgoing[start : start + size] for start in range(0, len(rendered.outgoing), size)]
-        return _Wave(rendered, [(batch, crew.post(batch, at)) for batch in batches])
+        return _Wave(rendered, [crew.post(batch, at) for batch in batches])
+
+    def _refuse(self, rendered: Rendered, at: dt.datetime) -> None:
+        """Record what does not go out."""
+        outcomes = [_doubtful(outcome, rendered.doubted) for outcome in rendered.refused]
+        self._record(outcomes, rendered.attempts, [True] * len(outcomes), at)
 
     def _land(self, wave: _Wave) -> None:
         """Wait for a wave's outcomes and record them."""
-        rows = []
-        for batch, future in wave.batches:
+        outcomes: list[Outcome] = []
+        excused: set[str] = set()
+        for future in wave.futures:
             handed = future.result()
-            classes = {message.message_id: message.message_class for message in batch}
-            for item in handed:
-                key = item.outcome.message_id
-                rows.append(self._attempt(item, wave.rendered.attempts[key], classes[key]))
-        self._write(rows)
+            outcomes += handed.outcomes
+            excused |= handed.excused
+        attempts, transactional = wave.rendered.attempts, wave.rendered.transactional
+        final = [
+            outcome.status == "accepted" or self._is_final(outcome, attempts, transactional, excused)
+            for outcome in outcomes
+        ]
+        if wave.rendered.doubted:
+            outcomes = [
+                _doubtful(outcome, wave.rendered.doubted) if ends else outcome
+                for outcome, ends in zip(outcomes, final, strict=True)
+            ]
+        self._record(outcomes, attempts, final, self._at())
         landed_at = self._clock.monotonic()
-        self._adapt(wave.rendered.rows, landed_at - self._landed_at)
+        self._adapt(len(outcomes), landed_at - self._landed_at)
         self._landed_at = landed_at
 
-    def _attempt(self, handed: Handed, attempt: int, message_class: str) -> Attempt:
-        """The row for an outcome: `final` where nothing more will be tried."""
-        outcome = handed.outcome
-        spent = attempt >= self._policy.max_attempts
+    def _is_final(
+        self, outcome: Outcome, attempts: Mapping[str, int], transactional: Set[str], excused: Set[str]
+    ) -> bool:
+        """Whether nothing more will be tried."""
+        spent = attempts[outcome.message_id] >= self._policy.max_attempts
         if outcome.status == "failed":
-            final = spent and not handed.excused
-        elif outcome.status == "unknown":
-            resend = message_class == "transactional" and self._policy.resend_unknown == "transactional"
-            final = spent or not (self._provider.idempotent or resend)
-        else:
-            final = True
-        return Attempt(
-            outcome.message_id, attempt, outcome.status, outcome.provider_message_id, outcome.error_code,
-            outcome.error, final,
-        )  # fmt: skip
+            return spent and outcome.message_id not in excused
+        if outcome.status == "unknown":
+            resend = self._policy.resend_unknown == "transactional" and outcome.message_id in transactional
+            return spent or not (self._provider.idempotent or resend)
+        return True
 
     # -- small things -----------------------------------------------------------------------------------------------
 
-    def _write(self, rows: Sequence[Attempt], at: dt.datetime | None = None) -> None:
-        self._outbox.write(rows, at or self._at())
-        self._counts.update(row.status for row in rows if row.status != "claimed")
+    def _record(
+        self, outcomes: list[Outcome], attempts: Mapping[str, int], final: Sequence[bool], at: dt.datetime
+    ) -> None:
+        self._outbox.record(outcomes, attempts, final, at)
+        self._counts.update(outcome.status for outcome in outcomes)
 
     def _at(self) -> dt.datetime:
         """This moment; never before a message was queued, so that state stays in order when clocks differ."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -17,8 +17,10 @@ import sqlglot
 from sqlglot import exp
 
 from activate.errors import WarehouseError
-from activate.message import Attempt, Interrupted, Kind, Work
+from activate.message import Interrupted, Kind, Work
+from activate.plan import Text
 from activate.project import Project, Relation
+from activate.providers.base import Outcome
 from activate.record.wave import CONTEXT, WORK, replace, wave_query
 from activate.tables import Table
 from activate.warehouses.base import Warehouse, literal
@@ -46,7 +48,8 @@ WITH s AS (
 SELECT d.message_id, MAX(d.attempt) AS attempt, MAX(CASE WHEN d.final THEN 1 ELSE 0 END) AS closed,
   MAX(CASE WHEN d.status = 'claimed' THEN d.attempt END) AS claimed,
   MAX(CASE WHEN d.status <> 'claimed' THEN d.attempt ELSE 0 END) AS told,
-  MAX(CASE WHEN d.status = 'claimed' THEN d.recorded_at END) AS claimed_at
+  MAX(CASE WHEN d.status = 'claimed' THEN d.recorded_at END) AS claimed_at,
+  MAX(CASE WHEN d.status = 'unknown' THEN 1 ELSE 0 END) AS doubted
 FROM state.deliveries AS d WHERE d.recorded_at >= :since GROUP BY d.message_id
 )"""
 _INTERRUPTED = f"""{_STATE}
@@ -60,7 +63,7 @@ SELECT ROW_NUMBER() OVER (
     ORDER BY CASE m.class WHEN 'transactional' THEN 0 ELSE 1 END, m.priority DESC, m.queued_at, m.message_id
   ) AS place,
   m.message_id, m.entry_id, m.campaign, m.step, m.variant, m.user_id, m.channel, m.class, m.tags, m.expires_at,
-  m.send_by, m.template, m.queued_at, COALESCE(s.attempt, 0) AS attempt
+  m.send_by, m.template, m.queued_at, COALESCE(s.attempt, 0) AS attempt, COALESCE(s.doubted, 0) AS doubted
 FROM state.messages AS m LEFT JOIN s ON s.message_id = m.message_id
 WHERE m.provider = :provider AND m.queued_at >= :since AND COALESCE(s.closed, 0) = 0
 """
@@ -96,8 +99,7 @@ class Outbox:
         self._run_id = run_id
         self._schema = project.policy.state.schema_
         self._since = _BEGINNING
-        self._columns: tuple[str, ...] = ()
-        self._context = False
+        self._wave: Text | None = None
 
     @contextlib.contextmanager
     def lease(self, wait_seconds: float) -> Iterator[None]:
@@ -131,8 +133,7 @@ class Outbox:
 
     def choose(self, columns: frozenset[str], context: bool) -> None:
         """Say what templates use: columns of the profile, and whether the row that brought the person in."""
-        self._columns = tuple(sorted(columns))
-        self._context = context
+        self._wave = wave_query(self._project, self._warehouse, sorted(columns), context)
         if not context:
             return
         live_from = self._warehouse.scalar(self._tree(_LIVE_FROM))
@@ -143,28 +144,40 @@ class Outbox:
 
     def wave(self, after: int, size: int, at: dt.datetime) -> pa.Table:
         """The messages at places (after, after + size], with profile, address and verdict as of this moment."""
-        query = wave_query(
-            self._project, self._warehouse, self._columns, after, after + size, at, context=self._context
-        )
-        return self._warehouse.query(query)
+        if self._wave is None:
+            raise RuntimeError("choose() comes before wave()")
+        values = {"after": after, "last": after + size, "at": at}
+        constants = {name: self._warehouse.sql(literal(value)) for name, value in values.items()}
+        return self._warehouse.query(self._wave.bind(constants))
 
-    def write(self, rows: Sequence[Attempt], at: dt.datetime) -> None:
-        """Append rows to `deliveries`, all or none. They are on disk when this returns."""
-        if not rows:
+    def claim(self, attempts: Mapping[str, int], at: dt.datetime) -> None:
+        """Write down that these messages (by id, with the attempt's number) are about to be handed over."""
+        columns = {"message_id": list(attempts), "attempt": list(attempts.values())}
+        self._append(columns, {"status": "claimed", "final": False}, at)
+
+    def record(
+        self, outcomes: Sequence[Outcome], attempts: Mapping[str, int], final: Sequence[bool], at: dt.datetime
+    ) -> None:
+        """Write outcomes down. `attempts` has each message's attempt; `final` goes with `outcomes`."""
+        if not outcomes:
             return
-        count = len(rows)
-        told: list[Any] = [list(column) for column in zip(*rows, strict=True)]
-        arrays = dict(zip(Attempt._fields, told, strict=True))
-        constant = {"provider": self._provider, "run_id": self._run_id, "recorded_at": at}
-        table = pa.Table.from_arrays(
-            [
-                pa.array(arrays[field.name], field.type)
-                if field.name in arrays
-                else pa.repeat(pa.scalar(constant[field.name], field.type), count)
-                for field in _SCHEMA
-            ],
-            schema=_SCHEMA,
-        )
+        told: dict[str, Any] = dict(zip(Outcome._fields, zip(*outcomes, strict=True), strict=True))
+        told |= {"attempt": [attempts[message_id] for message_id in told["message_id"]], "final": final}
+        self._append(told, {}, at)
+
+    def _append(self, columns: Mapping[str, Any], constant: Mapping[str, Any], at: dt.datetime) -> None:
+        """Append rows to `deliveries`, all or none; they are on disk when this returns."""
+        count = len(columns["message_id"])
+        if count == 0:
+            return
+        same = {**constant, "provider": self._provider, "run_id": self._run_id, "recorded_at": at}
+        arrays = [
+            pa.array(columns[field.name], field.type)
+            if field.name in columns
+            else pa.repeat(pa.scalar(same.get(field.name), field.type), count)
+            for field in _SCHEMA
+        ]
+        table = pa.Table.from_arrays(arrays, schema=_SCHEMA)
         self._warehouse.ingest(Relation(self._schema, "deliveries"), table)
 
     def left(self) -> tuple[int, dt.datetime | None]:
@@ -202,7 +215,7 @@ class Outbox:
         missing = "SELECT COUNT(*) FROM deliver_work AS w LEFT JOIN deliver_context AS c ON c.place = w.place "
         return self._warehouse.scalar(self._tree(missing + "WHERE c.place IS NULL")) == 0
 
-    def _tree(self, text: str, **parts: exp.Expression) -> exp.Expression:
+    def _tree(self, text: str, **parts: exp.Expr) -> exp.Expr:
         known = {"provider": literal(self._provider), "since": literal(self._since)}
         root = replace(sqlglot.parse_one(text, read="duckdb"), {**known, **parts})
         for table in root.find_all(exp.Table):
@@ -210,7 +223,7 @@ class Outbox:
                 table.set("db", exp.to_identifier(self._schema, quoted=True))
         return root
 
-    def _create(self, name: str, query: exp.Expression) -> None:
+    def _create(self, name: str, query: exp.Expr) -> None:
         self._warehouse.execute(
             exp.Create(
                 this=exp.to_table(name),
@@ -228,7 +241,7 @@ class Outbox:
             self._warehouse.execute(_dropped(name))
 
 
-def _dropped(name: str) -> exp.Expression:
+def _dropped(name: str) -> exp.Expr:
     statement = sqlglot.parse_one("DROP TABLE IF EXISTS t", read="duckdb")
     statement.set("this", exp.to_table(name))
     return statement

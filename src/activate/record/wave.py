@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable, Mapping
 
 import sqlglot
 from sqlglot import exp
 
+from activate.plan import Text
 from activate.policy import Channel
 from activate.project import Model, Project
 from activate.warehouses.base import literal
@@ -15,14 +15,15 @@ from activate.warehouses.dialect import Dialect
 
 WORK = "deliver_work"
 CONTEXT = "deliver_context"
-_NATIVE = ("bool", "int", "bigint", "smallint", "tinyint", "hugeint", "uint", "float", "double", "real", "date", "struct",
-           "map", "varchar[", "text[")  # fmt: skip
+_HOLE = "\ue000"  # a private character, which no name or text of a rule has any use for
+_NATIVE = ("bool", "int", "bigint", "smallint", "tinyint", "hugeint", "uint", "float", "double", "real", "date",
+           "struct", "map", "varchar[", "text[")  # fmt: skip
 
 _WAVE = """
 WITH w AS (SELECT * FROM deliver_work WHERE place > :after AND place <= :last)
 SELECT w.place, w.message_id, w.campaign, w.step, w.variant, w.user_id, w.channel, w.class, w.tags, w.template,
-  w.attempt, w.expires_at, p.time_zone, :context AS context,
-  CASE w.channel WHEN '' THEN '' END AS address,
+  w.attempt, w.doubted, w.expires_at, p.time_zone, :context AS context,
+  :address AS address,
   CASE WHEN w.expires_at <= :at THEN 'expired'
     WHEN w.send_by <= :at THEN 'window_closed'
     WHEN p.found IS NULL THEN 'no_profile'
@@ -36,32 +37,29 @@ ORDER BY w.place
 """
 
 
-def wave_query(
-    project: Project, dialect: Dialect, columns: Iterable[str], after: int, last: int, at: dt.datetime, context: bool
-) -> exp.Expression:
-    """Return the query of the messages at places (after, last], in order.
+def wave_query(project: Project, dialect: Dialect, columns: Iterable[str], context: bool) -> Text:
+    """Return the query of the messages at places (:after, :last] at the instant :at, in order, printed once for all.
 
-    `columns` are the profile's that templates use; they come as `profile.NAME`. `verdict` is null for a message that may
-    go out. `deliver_context` is joined only with `context`.
+    `columns` are the profile's that templates use; they come as `profile.NAME`. `verdict` is null for a message that
+    may go out. The context is joined only with `context`.
     """
     channels = project.policy.channels
     parts = {
-        "after": literal(after),
-        "last": literal(last),
-        "at": literal(at),
         "context": exp.column("context", table="c") if context else exp.cast(exp.null(), "TEXT"),
         "reachable": _by_channel(channels, "has", exp.false()),
         "consented": _by_channel(channels, "ok", exp.false()),
+        "address": _by_channel(channels, "address", exp.cast(exp.null(), "TEXT")),
+        **{name: exp.Var(this=f"{_HOLE}{name}{_HOLE}") for name in ("after", "last", "at")},
     }
-    query = replace(_parse(_WAVE), parts)
+    query = replace(sqlglot.parse_one(_WAVE, read="duckdb"), parts)
     assert isinstance(query, exp.Select)
-    address = next(found for found in query.expressions if found.alias == "address")
-    address.set("this", _by_channel(channels, "address", exp.cast(exp.null(), "TEXT")))
     if not context:
         query.set("joins", [join for join in query.args["joins"] if join.this.name != CONTEXT])
     for column in columns:
-        query.select(exp.column(_named(column), table="p", quoted=True), copy=False)
-    return query.with_("p", profiles_query(project, dialect, columns), copy=False)
+        query.select(exp.column(exp.to_identifier(_named(column), quoted=True), table="p"), copy=False)
+    query.with_("p", profiles_query(project, dialect, columns), copy=False)
+    pieces = dialect.sql(query).split(_HOLE)
+    return Text(tuple(pieces[::2]), tuple(pieces[1::2]))
 
 
 def profiles_query(project: Project, dialect: Dialect, columns: Iterable[str]) -> exp.Select:
@@ -81,13 +79,14 @@ def profiles_query(project: Project, dialect: Dialect, columns: Iterable[str]) -
         )
     for column in columns:
         query = query.select(readable(dialect, model, column).as_(_named(column), quoted=True))
-    found = replace(_parse("SELECT COUNT(*) OVER (PARTITION BY :key) AS found, ROW_NUMBER() OVER "
-                           "(PARTITION BY :key ORDER BY :key) AS number"), {"key": key})  # fmt: skip
+    counted = "SELECT COUNT(*) OVER (PARTITION BY :k) AS found, ROW_NUMBER() OVER (PARTITION BY :k ORDER BY :k) AS number"
+    found = replace(sqlglot.parse_one(counted, read="duckdb"), {"k": key})
+    assert isinstance(found, exp.Select)
     members = exp.In(this=key.copy(), query=exp.Subquery(this=exp.select("user_id").from_("w")))
     return query.select(*found.expressions).from_(model.relation.table("t")).where(members)
 
 
-def readable(dialect: Dialect, model: Model, column: str) -> exp.Expression:
+def readable(dialect: Dialect, model: Model, column: str) -> exp.Expr:
     """A user's column in a form that reads the same from every warehouse: exact numbers and documents as text."""
     kind = type_of(model, column)
     reference = _column(model, column)
@@ -101,29 +100,25 @@ def type_of(model: Model, column: str) -> str:
     return model.columns.get(_spelled(model, column), "text").lower()
 
 
-def replace(root: exp.Expression, parts: Mapping[str, exp.Expression]) -> exp.Expression:
+def replace(root: exp.Expr, parts: Mapping[str, exp.Expr]) -> exp.Expr:
     """Replace `:name` placeholders by copies of trees, in place."""
     for node in list(root.find_all(exp.Placeholder)):
         node.replace(parts[node.name].copy())
     return root
 
 
-def _parse(text: str) -> exp.Expression:
-    return sqlglot.parse_one(text, read="duckdb")
-
-
 def _named(column: str) -> str:
     return f"profile.{column}"
 
 
-def _by_channel(channels: Mapping[str, Channel], prefix: str, default: exp.Expression) -> exp.Expression:
+def _by_channel(channels: Mapping[str, Channel], prefix: str, default: exp.Expr) -> exp.Expr:
     case = exp.Case(this=exp.column("channel", table="w"), default=default)
     for number, name in enumerate(channels):
         case.append("ifs", exp.If(this=literal(name), true=exp.column(f"{prefix}_{number}", table="p")))
     return case
 
 
-def _consent(dialect: Dialect, model: Model, channel: Channel) -> exp.Expression:
+def _consent(dialect: Dialect, model: Model, channel: Channel) -> exp.Expr:
     if channel.consent is None:
         return exp.true()
     if type_of(model, channel.consent).startswith("bool"):
@@ -134,11 +129,11 @@ def _consent(dialect: Dialect, model: Model, channel: Channel) -> exp.Expression
     )
 
 
-def _text(dialect: Dialect, model: Model, column: str) -> exp.Expression:
+def _text(dialect: Dialect, model: Model, column: str) -> exp.Expr:
     return dialect.text(_column(model, column), type_of(model, column))
 
 
-def _column(model: Model, column: str) -> exp.Expression:
+def _column(model: Model, column: str) -> exp.Expr:
     return exp.column(exp.to_identifier(_spelled(model, column), quoted=True), table="t")
 
 
