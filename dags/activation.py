@@ -65,7 +65,7 @@ with DAG(
         "now": Param("", type="string", description="Replay this moment, e.g. 2026-11-01T08:00:00Z; empty: the run's."),
         "vars": Param({}, type="object", description="dbt's --vars."),
     },
-):
+) as dag:
     build = DbtBuildOperator(
         task_id="dbt_build",
         # Unit tests are about the code and not about today's data: they belong into CI.

@@ -11,13 +11,16 @@ from airflow.sdk.log import mask_secret
 from activate.errors import SettingsError, nearest
 
 _FIELDS = ("host", "login", "password", "port", "schema")
+# Masking these would blot out every "localhost" and "5432" in the logs, and they are no secrets.
+_PUBLIC = ("host", "login", "port", "schema")
 
 
 class ConnectionSecrets(Mapping[str, str]):
     """Variables by name, e.g. `{"PGPASSWORD": "warehouse.password"}`: a connection's id, a dot, and a field of it.
 
     A field is host, login, password, port, schema, or a key of the connection's extra. A connection is looked up when
-    one of its variables is asked for, so a task needs only those that it uses. Every value is masked in logs.
+    one of its variables is asked for, so a task needs only those that it uses. Passwords and what comes from the extra
+    are masked in logs.
 
     Raises SettingsError for a source that is not of that form, and on lookup for a missing connection or field.
     """
@@ -66,5 +69,7 @@ def _look_up(name: str, connection_id: str, field: str) -> str:
             f"secrets: {name}: the connection {connection_id!r} has no {field!r}; it has: "
             f"{', '.join(held) or 'nothing'}{nearest(field, held)}"
         )
-    mask_secret(str(value), name)
+    if field not in _PUBLIC:
+        # Without the variable's name: given one that does not look like a secret's, Airflow would mask nothing.
+        mask_secret(str(value))
     return str(value)

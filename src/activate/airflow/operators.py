@@ -14,12 +14,14 @@ from activate.airflow.connections import ConnectionSecrets
 from activate.airflow.failures import told_to_airflow
 from activate.airflow.instants import asked_for, of_run
 from activate.airflow.variables import read_variables
+from activate.errors import DeliveryError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from activate.message import ProviderReport
     from activate.project import Project
+    from activate.report.status import Status
     from activate.settings import Options
     from activate.warehouses.base import Warehouse
 
@@ -81,11 +83,17 @@ class ProjectOperator(BaseOperator):
         from activate import run  # noqa: PLC0415  # not while the DAG file is parsed
 
         with told_to_airflow(is_replay=bool(self.now)):
-            project, warehouse = run.open_project(self.options())
+            project, warehouse = run.open_project(self.options(), wait_seconds=self.wait_seconds)
             try:
                 yield project, warehouse
             finally:
                 warehouse.close()
+
+    def ask_status(self, project: Project, warehouse: Warehouse) -> Status:
+        """How the project stands at the replayed moment, else now."""
+        from activate import questions, run  # noqa: PLC0415  # not while the DAG file is parsed
+
+        return questions.status(warehouse, project, asked_for(self.now) or run.wall_clock())
 
     def on_kill(self) -> None:
         """End the task in order: a tick is rolled back; of a delivery, what is under way is still recorded."""
@@ -126,11 +134,12 @@ class ActivateDecideOperator(ProjectOperator):
 
 
 class ActivateProvidersOperator(ProjectOperator):
-    """Returns the names of the providers that channels name: what to map `ActivateDeliverOperator` over."""
+    """Returns the names of the providers that messages wait for: what to map `ActivateDeliverOperator` over."""
 
     def execute(self, context: Context) -> list[str]:  # noqa: ARG002  # Airflow's interface
-        with self.opened() as (project, _):
-            return sorted({channel.provider for channel in project.policy.channels.values()})
+        with self.opened() as (project, warehouse):
+            lines = self.ask_status(project, warehouse).outbox
+        return sorted(line.provider for line in lines if line.queued or line.claimed or line.to_retry)
 
 
 class ActivateDeliverOperator(ProjectOperator):
@@ -152,8 +161,13 @@ class ActivateDeliverOperator(ProjectOperator):
 
         names = [self.providers] if isinstance(self.providers, str) else self.providers
         with self.opened() as (project, warehouse):
-            reports = run.deliver(warehouse, project, asked_for(self.now), providers=names or None)
-        return {report.provider: self._told(report) for report in reports}
+            reports = run.deliver(
+                warehouse, project, asked_for(self.now), providers=names or None, wait_seconds=self.wait_seconds
+            )
+            told = {report.provider: self._told(report) for report in reports}
+            if broken := [report.provider for report in reports if report.unusable]:
+                raise DeliveryError(f"nothing could be handed over to {', '.join(broken)}; see above")
+        return told
 
     def _told(self, report: ProviderReport) -> dict[str, Any]:
         self.log.info("%s: %s; %s messages left", report.provider, report.counts or "nothing to do", report.left)
@@ -170,13 +184,11 @@ class ActivateReportOperator(ProjectOperator):
     """
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's interface
-        from activate import run  # noqa: PLC0415  # not while the DAG file is parsed
-        from activate.report.console import make_console  # noqa: PLC0415
-        from activate.report.status import status  # noqa: PLC0415
+        from activate.report.console import make_console  # noqa: PLC0415  # not while the DAG file is parsed
         from activate.report.status_view import needs_a_look, show_status  # noqa: PLC0415
 
         with self.opened() as (project, warehouse):
-            found = status(warehouse, project, asked_for(self.now) or run.wall_clock())
+            found = self.ask_status(project, warehouse)
         page = io.StringIO()
         show_status(make_console(page, width=120), found)
         for line in page.getvalue().splitlines():
