@@ -61,7 +61,7 @@ class Renderer:
         self._zones = available_timezones()
         self._needs_context = False
         self._picky = bool(provider.capabilities.needs) or type(provider).refuses is not Provider.refuses
-        self.mistakes: dict[str, str] = {}
+        self.mistakes: dict[str, TemplateMistake] = {}
 
     def prepare(self, kinds: Iterable[Kind]) -> tuple[frozenset[str], bool]:
         """Compile the templates; return the columns of the profile they use, and whether they use the context."""
@@ -70,7 +70,7 @@ class Renderer:
             try:
                 template = self._known[kind] = self._templates.get(*kind)
             except TemplateMistake as mistake:
-                self.mistakes[mistake.file] = str(mistake)
+                self.mistakes[mistake.file] = mistake
                 continue
             info = template.info
             columns |= {name for space, name in info.fields if space == "profile" and name in self._model.columns}
@@ -78,6 +78,12 @@ class Renderer:
                 columns |= set(self._model.columns)
             self._needs_context |= "context" in info.names
         return frozenset(columns), self._needs_context
+
+    def file_of(self, kind: Kind) -> str:
+        """The name of the template's file. Raises TemplateMistake if it cannot be used."""
+        for mistake in self.mistakes.values():
+            raise mistake
+        return self._known[kind].info.name
 
     def render(self, rows: pa.Table, now: dt.datetime) -> Rendered:
         """Render a wave (as `Outbox.wave` returns it). One person's failure concerns that person only."""

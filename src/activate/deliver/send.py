@@ -138,7 +138,8 @@ class _Delivery:
                 left = self._run(started_at)
         finally:
             self._outbox.close()
-        errors = [reason for reason in (self._line.breaker.reason, *self._renderer.mistakes.values()) if reason]
+        reasons = (self._line.breaker.reason, *map(str, self._renderer.mistakes.values()))
+        errors = [reason for reason in reasons if reason]
         return ProviderReport(
             self._provider.name, dict(self._counts), left, self._line.requests,
             self._clock.monotonic() - began, "; ".join(errors) or None,

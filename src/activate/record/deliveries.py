@@ -16,11 +16,13 @@ import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
+from activate.campaign import Campaign
 from activate.errors import WarehouseError
 from activate.message import Interrupted, Kind, Work
 from activate.plan import Text
 from activate.project import Project, Relation
 from activate.providers.base import Outcome
+from activate.record.rehearsal import own_variant, rehearsed_context, rehearsed_work
 from activate.record.wave import CONTEXT, WORK, replace, wave_query
 from activate.tables import Table
 from activate.warehouses.base import Warehouse, literal
@@ -141,6 +143,22 @@ class Outbox:
         if live_from is not None and not self._is_complete():
             self._warehouse.execute(_dropped(CONTEXT))
             self._create(CONTEXT, self._tree(_CONTEXT, since=literal(_BEGINNING)))
+
+    def own_variant(self, campaign: Campaign, user_id: str) -> str | None:
+        """The variant of the person's latest entry, else the one that they would be given."""
+        return own_variant(self._warehouse, self._project, campaign, user_id)
+
+    def rehearse(
+        self, campaign: Campaign, user_id: str, kind: Kind, step: int, columns: frozenset[str], at: dt.datetime
+    ) -> pa.Table:
+        """One message that is not queued, as a wave of one row. Writes nothing but temporary tables."""
+        self._drop()
+        self._create(WORK, rehearsed_work(campaign, user_id, step, kind, at))
+        self._create(CONTEXT, rehearsed_context(self._warehouse, self._project, campaign, user_id))
+        self._wave = wave_query(self._project, self._warehouse, sorted(columns), context=True)
+        rows = self.wave(0, 1, at)
+        self._drop()
+        return rows
 
     def wave(self, after: int, size: int, at: dt.datetime) -> pa.Table:
         """The messages at places (after, after + size], with profile, address and verdict as of this moment."""

@@ -36,6 +36,10 @@ LEFT JOIN deliver_context AS c ON c.place = w.place AND c.place > :after AND c.p
 ORDER BY w.place
 """
 
+_COUNTED = """
+SELECT COUNT(*) OVER (PARTITION BY :key) AS found, ROW_NUMBER() OVER (PARTITION BY :key ORDER BY :key) AS number
+"""
+
 
 def wave_query(project: Project, dialect: Dialect, columns: Iterable[str], context: bool) -> Text:
     """Return the query of the messages at places (:after, :last] at the instant :at, in order, printed once for all.
@@ -66,11 +70,11 @@ def profiles_query(project: Project, dialect: Dialect, columns: Iterable[str]) -
     """The profiles of the people in `w`, with address, consent and the columns asked for."""
     policy = project.policy
     model = project.models[policy.profiles.model]
-    key = _text(dialect, model, policy.profiles.key)
-    zone = _text(dialect, model, policy.profiles.time_zone) if policy.profiles.time_zone else None
+    key = text_of(dialect, model, policy.profiles.key)
+    zone = text_of(dialect, model, policy.profiles.time_zone) if policy.profiles.time_zone else None
     query = exp.select(key.as_("profile_key"), (zone or exp.cast(exp.null(), "TEXT")).as_("time_zone"))
     for number, channel in enumerate(policy.channels.values()):
-        address = _text(dialect, model, channel.address)
+        address = text_of(dialect, model, channel.address)
         has = exp.and_(address.is_(exp.null()).not_(), address.neq(literal("")))
         query = query.select(
             address.copy().as_(f"address_{number}"),
@@ -79,8 +83,7 @@ def profiles_query(project: Project, dialect: Dialect, columns: Iterable[str]) -
         )
     for column in columns:
         query = query.select(readable(dialect, model, column).as_(_named(column), quoted=True))
-    counted = "SELECT COUNT(*) OVER (PARTITION BY :k) AS found, ROW_NUMBER() OVER (PARTITION BY :k ORDER BY :k) AS number"
-    found = replace(sqlglot.parse_one(counted, read="duckdb"), {"k": key})
+    found = replace(sqlglot.parse_one(_COUNTED, read="duckdb"), {"key": key})
     assert isinstance(found, exp.Select)
     members = exp.In(this=key.copy(), query=exp.Subquery(this=exp.select("user_id").from_("w")))
     return query.select(*found.expressions).from_(model.relation.table("t")).where(members)
@@ -89,7 +92,7 @@ def profiles_query(project: Project, dialect: Dialect, columns: Iterable[str]) -
 def readable(dialect: Dialect, model: Model, column: str) -> exp.Expr:
     """A user's column in a form that reads the same from every warehouse: exact numbers and documents as text."""
     kind = type_of(model, column)
-    reference = _column(model, column)
+    reference = column_of(model, column)
     if kind.startswith(("timestamp", "datetime")):
         return dialect.instant(reference, kind)
     return reference if kind.startswith(_NATIVE) or kind.endswith("[]") else dialect.text(reference, kind)
@@ -122,18 +125,20 @@ def _consent(dialect: Dialect, model: Model, channel: Channel) -> exp.Expr:
     if channel.consent is None:
         return exp.true()
     if type_of(model, channel.consent).startswith("bool"):
-        return exp.func("COALESCE", _column(model, channel.consent), exp.false())
+        return exp.func("COALESCE", column_of(model, channel.consent), exp.false())
     allowed = [literal(value) for value in channel.consent_values]
     return exp.func(
-        "COALESCE", exp.In(this=_text(dialect, model, channel.consent), expressions=allowed), exp.false()
+        "COALESCE", exp.In(this=text_of(dialect, model, channel.consent), expressions=allowed), exp.false()
     )
 
 
-def _text(dialect: Dialect, model: Model, column: str) -> exp.Expr:
-    return dialect.text(_column(model, column), type_of(model, column))
+def text_of(dialect: Dialect, model: Model, column: str) -> exp.Expr:
+    """A user's column as TEXT."""
+    return dialect.text(column_of(model, column), type_of(model, column))
 
 
-def _column(model: Model, column: str) -> exp.Expr:
+def column_of(model: Model, column: str) -> exp.Expr:
+    """A column of the model `t`, quoted, in its real spelling."""
     return exp.column(exp.to_identifier(_spelled(model, column), quoted=True), table="t")
 
 
