@@ -1,4 +1,4 @@
-"""`python -m tests.real` replays everything and prints the figures; further arguments go to pytest."""
+"""`python -m tests.real` replays everything, the slow fortnights too, and prints the figures; arguments go to pytest."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from pathlib import Path
 import pytest
 
 if __name__ == "__main__":
-    sys.exit(pytest.main([str(Path(__file__).parent), "-q", *sys.argv[1:]]))
+    sys.exit(pytest.main([str(Path(__file__).parent), "-q", "-m", "slow or not slow", *sys.argv[1:]]))

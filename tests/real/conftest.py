@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -22,14 +23,24 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
                     replays[found["replay"]] = {**found["figures"], "claims that held": claims}
     if not replays:
         return
-    rows = list(dict.fromkeys(row for figures in replays.values() for row in figures))
     terminalreporter.write_sep("=", "real input")
-    width = max(map(len, rows))
-    columns = {name: max(len(name), 16) for name in replays}
-    terminalreporter.write_line(" " * width + "".join(f"  {name:>{columns[name]}}" for name in replays))
-    for row in rows:
-        cells = (_cell(figures.get(row)).rjust(columns[name]) for name, figures in replays.items())
-        terminalreporter.write_line(f"{row:<{width}}  " + "  ".join(cells))
+    for line in markdown(replays):
+        terminalreporter.write_line(line)
+
+
+def markdown(replays: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The lines of a table with a column for each replay, as docs/real-input.md shows it."""
+    rows = list(dict.fromkeys(row for figures in replays.values() for row in figures))
+    cells = [["", *replays], *([row, *(_cell(figures.get(row)) for figures in replays.values())] for row in rows)]
+    widths = [max(len(line[place]) for line in cells) for place in range(len(replays) + 1)]
+    lines = [
+        f"| {line[0]:<{widths[0]}} | "
+        + " | ".join(f"{cell:>{width}}" for cell, width in zip(line[1:], widths[1:], strict=True))
+        + " |"
+        for line in cells
+    ]
+    rule = "|" + "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]) + "|"
+    return [lines[0], rule, *lines[1:]]
 
 
 def _cell(value: Any) -> str:

@@ -18,6 +18,7 @@ from .database import Database
 from .replay import Figures
 from .stage import Stage
 
+DOCUMENT = HERE.parents[1] / "docs" / "real-input.md"
 _TAMPERS = [pytest.param(claim, sql, id=f"{claim.name}: {words}") for claim in CLAIMS for words, sql in claim.tampers]
 
 
@@ -63,6 +64,7 @@ class Proof:
     @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
     def test_claim_holds(self, replayed: Replayed, claim: Claim) -> None:
         assert replayed.check(claim) == [], claim.words
+        assert f"- {claim.words}\n" in DOCUMENT.read_text(), "docs/real-input.md lists the claims"
 
     def test_each_accepted_message_is_in_the_outbox_once(self, replayed: Replayed) -> None:
         files = str(replayed.stage.directory / "outbox" / "*.jsonl")
@@ -82,10 +84,11 @@ class Proof:
         assert replayed.count("SELECT count(*) FROM activate.runs WHERE status = 'decided'") == replayed.figures.ticks
 
     def test_figures(self, replayed: Replayed, record_property: Any) -> None:
-        """Hands the figures over to the summary that conftest.py prints."""
+        """Hands the figures over to the summary that conftest.py prints; the page in docs/ must tell the same ones."""
         figures = table_of(replayed)
-        assert figures["ticks"] == replayed.count("SELECT count(*) FROM raw.ticks")
         record_property("real_input", json.dumps({"replay": replayed.name, "figures": figures}))
+        if told := _documented(replayed.name):
+            assert told == {row: f"{value:,}" for row, value in figures.items() if isinstance(value, int)}
 
 
 class TamperProof:
@@ -103,7 +106,7 @@ def table_of(replayed: Replayed) -> dict[str, object]:
     """The figures of one replay in the order in which they are printed."""
     figures, stage, count = replayed.figures, replayed.stage, replayed.count
     outcomes = {
-        f"  {outcome}: {reason}": people
+        f"{outcome}: {reason}": people
         for (outcome, _, reason), people in sorted(figures.decisions.items(), key=lambda item: (item[0][0], -item[1]))
     }
     return {
@@ -117,7 +120,7 @@ def table_of(replayed: Replayed) -> dict[str, object]:
         "entries": figures.entered,
         "decisions": figures.decisions.total(),
         **outcomes,
-        **{f"  delivered: {status}": messages for status, messages in sorted(figures.deliveries.items())},
+        **{f"delivered: {status}": messages for status, messages in sorted(figures.deliveries.items())},
         "seconds to load": round(stage.seconds["load"], 1),
         "seconds in dbt": round(stage.seconds["dbt"], 1),
         "seconds to decide": round(figures.deciding, 1),
@@ -126,3 +129,11 @@ def table_of(replayed: Replayed) -> dict[str, object]:
         "seconds to check": round(replayed.checking, 1),
         "claims": len(CLAIMS),
     }
+
+
+def _documented(name: str) -> dict[str, str]:
+    """The whole figures of a replay in docs/real-input.md (not its seconds), by row; none if it is not shown there."""
+    table = [line.strip()[1:-1] for line in DOCUMENT.read_text().splitlines() if line.startswith("|")]
+    head, _, *lines = [[cell.strip() for cell in line.split("|")] for line in table]
+    cells = {line[0]: line[head.index(name)] for line in lines} if name in head else {}
+    return {row: cell for row, cell in cells.items() if cell.replace(",", "").isdigit() and row != "claims that held"}

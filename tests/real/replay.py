@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from activate import run
-from activate.record.migrate import migrate
 from activate.settings import Options
 
 from .database import Database
@@ -44,8 +43,7 @@ def replay(
     database = stage.open()
     project, warehouse = run.open_project(options)
     try:
-        with warehouse.transaction():
-            migrate(warehouse, project.policy.state.schema_, first)
+        run.migrate_state(warehouse, project, first)
         as_of, told_until, now = None, dt.datetime(2000, 1, 1), first
         while now <= last:
             morning = (now - _BUILT_AT).replace(hour=6, minute=0)
@@ -76,7 +74,9 @@ def _tick(figures: Figures, warehouse: run.Warehouse, project: run.Project, now:
     tick = run.decide(warehouse, project, now)
     decided = time.perf_counter()
     if tick.total("send"):
-        run.deliver(warehouse, project, now)
+        reports = run.deliver(warehouse, project, now)
+        if errors := [f"{report.provider}: {report.error}" for report in reports if report.error]:
+            raise RuntimeError(f"delivery at {now}: {'; '.join(errors)}")
     figures.deciding += decided - began
     figures.delivering += time.perf_counter() - decided
     figures.ticks += 1

@@ -1,9 +1,10 @@
-"""A fortnight of a real grocer's autumn on DuckDB: summer time ends twice, a month ends, a thousand are mailed."""
+"""A real grocer's autumn on DuckDB: summer time ends twice, a month ends, a thousand households are mailed."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -14,19 +15,38 @@ from .stage import set_stage
 
 pytestmark = pytest.mark.xdist_group("real-complete-journey-duckdb")
 
-FIRST, LAST = dt.datetime(2017, 10, 26), dt.datetime(2017, 11, 9)
 
-
-@pytest.fixture(scope="module")
-def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
-    folder = tmp_path_factory.mktemp("complete-journey")
+@contextmanager
+def _replayed(
+    paths: pytest.TempPathFactory, name: str, first: dt.datetime, last: dt.datetime, dbt_each_day: bool = False
+) -> Iterator[Replayed]:
+    folder = paths.mktemp("complete-journey")
     stage = set_stage(complete_journey(), folder / "project", str(folder / "real.duckdb"))
-    with replayed_with_facts("grocer, DuckDB", stage, replay(stage, FIRST, LAST)) as done:
+    figures = replay(stage, first, last, dbt_each_day=dbt_each_day)
+    with replayed_with_facts(name, stage, figures) as done:
         yield done
 
 
+class TestTwoDays(Proof, TamperProof):
+    """48 hourly ticks and one, over the end of summer time in America, on all there is of the year before them."""
+
+    @pytest.fixture(scope="class")
+    def replayed(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
+        first, last = dt.datetime(2017, 11, 4), dt.datetime(2017, 11, 6)
+        with _replayed(tmp_path_factory, "grocer, two days", first, last) as done:
+            yield done
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
 class TestFortnight(Proof, TamperProof):
-    """336 hourly ticks and one, on all there is of the year before them."""
+    """336 hourly ticks and one, over the end of summer time in Europe and in America."""
+
+    @pytest.fixture(scope="class")
+    def replayed(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
+        first, last = dt.datetime(2017, 10, 26), dt.datetime(2017, 11, 9)
+        with _replayed(tmp_path_factory, "grocer, DuckDB", first, last) as done:
+            yield done
 
     def test_every_rule_had_something_to_decide(self, replayed: Replayed) -> None:
         assert {reason for _, _, reason in replayed.figures.decisions} >= {
@@ -48,3 +68,15 @@ class TestFortnight(Proof, TamperProof):
             "FROM activate.decisions WHERE campaign = 'category_welcome' AND step = 1 AND zone = 'America/New_York'"
         )
         assert sorted((after, int(hour)) for after, hour in due) == [(False, 14), (True, 15)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+class TestBuiltEachDay(Proof):
+    """The segments built by dbt itself for each morning, as a nightly job would, not views that follow the clock."""
+
+    @pytest.fixture(scope="class")
+    def replayed(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
+        first, last = dt.datetime(2017, 11, 2), dt.datetime(2017, 11, 5)
+        with _replayed(tmp_path_factory, "grocer, dbt each day", first, last, dbt_each_day=True) as done:
+            yield done

@@ -1,9 +1,10 @@
-"""Carts left behind in a stream of shop events that others made up: a fortnight on DuckDB."""
+"""Carts left behind in a stream of shop events that others made up, on DuckDB."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -14,19 +15,19 @@ from .stage import set_stage
 
 pytestmark = pytest.mark.xdist_group("real-ecom")
 
-FIRST, LAST = dt.datetime(2024, 5, 18), dt.datetime(2024, 6, 1)
 
-
-@pytest.fixture(scope="module")
-def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
-    folder = tmp_path_factory.mktemp("ecom")
+@contextmanager
+def _replayed(
+    paths: pytest.TempPathFactory, name: str, first: dt.datetime, last: dt.datetime, every: dt.timedelta
+) -> Iterator[Replayed]:
+    folder = paths.mktemp("ecom")
     stage = set_stage(ecom(), folder / "project", str(folder / "real.duckdb"))
-    with replayed_with_facts("shop, DuckDB", stage, replay(stage, FIRST, LAST)) as done:
+    with replayed_with_facts(name, stage, replay(stage, first, last, every)) as done:
         yield done
 
 
-class TestFortnight(Proof):
-    """336 hourly ticks and one."""
+class Carts(Proof):
+    """What must hold of carts, beside the claims."""
 
     def test_a_cart_that_was_bought_is_not_called_left_behind(self, replayed: Replayed) -> None:
         """Said once more in the shop's own words: no purchase of that visit between the cart and the message."""
@@ -41,3 +42,25 @@ class TestFortnight(Proof):
         assert replayed.count(bought) == 0
         assert replayed.count("SELECT count(*) FROM activate.messages WHERE campaign = 'cart_abandoned'") > 0
         assert replayed.figures.decisions["suppress", "exception", "exception_event"] > 0
+
+
+class TestDay(Carts):
+    """48 ticks and one, half an hour apart, on the busiest day for carts."""
+
+    @pytest.fixture(scope="class")
+    def replayed(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
+        first, last = dt.datetime(2024, 5, 28, 12), dt.datetime(2024, 5, 29, 12)
+        with _replayed(tmp_path_factory, "shop, one day", first, last, dt.timedelta(minutes=30)) as done:
+            yield done
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+class TestFortnight(Carts):
+    """336 hourly ticks and one."""
+
+    @pytest.fixture(scope="class")
+    def replayed(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
+        first, last = dt.datetime(2024, 5, 18), dt.datetime(2024, 6, 1)
+        with _replayed(tmp_path_factory, "shop, DuckDB", first, last, dt.timedelta(hours=1)) as done:
+            yield done

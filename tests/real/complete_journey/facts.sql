@@ -92,8 +92,9 @@ create table facts.people as
 select
     cast(number as text) as user_id,
     case when number % 97 = 0 then 0 when number % 101 = 0 then 2 else 1 end as profiles,
-    case when number % 97 = 0 then null else zones.zone end as zone,
-    case when number % 97 = 0 or number % 25 = 24 then 'zone_missing'
+    -- Who has no profile, or two, has no zone.
+    case when number % 97 = 0 or number % 101 = 0 then null else zones.zone end as zone,
+    case when number % 97 = 0 or number % 101 = 0 or number % 25 = 24 then 'zone_missing'
         when number % 25 in (22, 23) then 'zone_invalid' end as zone_problem
 from (select distinct household_id as number from raw.transactions) as households
 left join facts.zones on zones.remainder = number % 25;
