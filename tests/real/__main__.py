@@ -1,4 +1,4 @@
-"""`python -m tests.real` replays everything, the slow fortnights too, and prints the figures; arguments go to pytest."""
+"""`python -m tests.real` replays everything, the slow fortnights too, and prints the figures."""
 
 from __future__ import annotations
 
