@@ -53,7 +53,8 @@ class Reference:
         """The rows of a query written for DuckDB."""
         warehouse = connect(self.target)
         try:
-            return [tuple(row.values()) for row in warehouse.query(sqlglot.parse_one(sql, read="duckdb")).to_pylist()]
+            found = warehouse.query(sqlglot.parse_one(sql, read="duckdb"))
+            return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
         finally:
             warehouse.close()
 

@@ -24,10 +24,10 @@ def test_the_source_of_the_state_tables_is_up_to_date() -> None:
     assert (ROOT / "models/sources/activate.yml").read_text("utf-8") == state_source()
 
 
-def test_the_source_of_the_raw_tables_declares_what_the_generator_makes(empty_shop: Shop) -> None:
+def test_the_source_of_the_raw_tables_declares_what_the_generator_makes(shop: Shop) -> None:
     source = yaml.safe_load((ROOT / "models/sources/raw.yml").read_text("utf-8"))["sources"][0]
     declared = {table["name"]: [column["name"] for column in table["columns"]] for table in source["tables"]}
-    made = {name: set(table.schema.names) for name, table in empty_shop.tables.items()}
+    made = {name: set(table.schema.names) for name, table in shop.tables.items()}
     assert {name: set(columns) for name, columns in declared.items()} == made
 
 

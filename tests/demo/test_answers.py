@@ -58,7 +58,8 @@ def sent(warehouse: Warehouse) -> Warehouse:
 
 
 def ask(warehouse: Warehouse, sql: str) -> list[tuple[object, ...]]:
-    return [tuple(row.values()) for row in warehouse.query(sqlglot.parse_one(sql, read="duckdb")).to_pylist()]
+    found = warehouse.query(sqlglot.parse_one(sql, read="duckdb"))
+    return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
 
 
 def test_messages_taken_in_this_tick_are_answered(sent: Warehouse, project: Project) -> None:

@@ -7,14 +7,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich import box
+from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 from sqlglot import exp
 
 from activate.project import Project, Relation
 from activate.warehouses.base import Warehouse
 
+SHOWN_REASONS = 4
 # The most telling stories first: a message that a cap, a closed window or an exception had a say in.
 _TELLING = ("frequency_cap", "window_closed", "exception_event", "ready")
 
@@ -113,24 +114,38 @@ def _accepted(warehouse: Warehouse, schema: str) -> list[tuple[str, int]]:
 
 def show(console: Console, result: DemoResult) -> None:
     """Print the table per campaign, the timings and what to try next."""
-    table = Table(
-        title=f"{result.start:%d %b} to {result.end:%d %b %Y}: {result.ticks} hourly ticks", title_justify="left"
-    )
-    table.add_column("campaign", no_wrap=True)
-    for name in ("entered", "sent", "delivered", "deferred", "withheld", "suppressed"):
-        table.add_column(name, justify="right")
-    table.add_column("why not", overflow="fold")
+    last = result.end - dt.timedelta(days=1)
+    title = f"{result.ticks} hourly ticks, from {result.start:%A %d %B} to {last:%A %d %B %Y}"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("campaign", no_wrap=True, min_width=15)
+    for name in ("entered", "sent", "deferred", "withheld"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
+    table.add_column("suppressed, by reason", no_wrap=True)
     for outcome in result.campaigns:
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in outcome.suppressed.most_common(4))
-        figures = (
-            outcome.entered, outcome.sent, outcome.accepted, outcome.deferred, outcome.withheld,
-            sum(outcome.suppressed.values()),
-        )  # fmt: skip
-        table.add_row(outcome.campaign, *(f"{figure:,}" if figure else "-" for figure in figures), reasons)
-    phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.phases.items())
-    lines = [Text(f"{result.people:,} people, {result.rows:,} raw rows; {phases}")]
+        figures = (outcome.entered, outcome.sent, outcome.deferred, outcome.withheld)
+        table.add_row(outcome.campaign, *(f"{figure:,}" if figure else "-" for figure in figures), _reasons(outcome))
+    console.print(table)
+    for line in _lines(result):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _reasons(outcome: CampaignOutcome) -> str:
+    lines = [f"{count:>4,} {reason}" for reason, count in outcome.suppressed.most_common(SHOWN_REASONS)]
+    rest = outcome.suppressed.total() - sum(count for _, count in outcome.suppressed.most_common(SHOWN_REASONS))
+    return "\n".join([*lines, f"{rest:>4,} other"] if rest else lines)
+
+
+def _lines(result: DemoResult) -> list[str]:
+    accepted = sum(outcome.accepted for outcome in result.campaigns)
+    phases = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in result.phases.items())
+    lines = [
+        f"{result.people:,} people, {result.rows:,} raw rows, {result.sent:,} messages, "
+        f"{accepted:,} taken by the provider",
+        f"{phases}: {sum(result.phases.values()):.0f} s in all",
+        "",
+        f"In {result.project_dir}, the messages are in outbox/, the models and the state in the warehouse. Try next:",
+    ]
     if result.example:
         person, campaign = result.example
-        lines += [Text("Try next:"), Text(f"  dbt-activate explain {person} --campaign {campaign}", style="bold")]
-        lines += [Text("  dbt-activate status"), Text(f"  (in {result.project_dir}; the messages are in outbox/)")]
-    console.print(Group(table, *lines))
+        lines.append(f"  [bold]dbt-activate explain {person} --campaign {campaign}[/bold]")
+    return [*lines, "  [bold]dbt-activate status[/bold]"]
