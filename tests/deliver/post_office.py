@@ -109,10 +109,10 @@ class PostOffice:
     def people(self, count: int, start: int = 0) -> PostOffice:
         """Add people who can be reached by e-mail."""
         self.sql(
-            "INSERT INTO shop.profiles SELECT 'u' || n, 'Europe/Berlin', 'secret.person.' || n || '@private.example.com', "
-            "TRUE, 'token-' || n, 'opted_in', 'Ann' || n, n, 1234.50, DATE '1990-01-02', "
-            "TIMESTAMP '2026-03-01 22:30:00', '{\"a\": [1, 2]}' "
-            f"FROM (SELECT UNNEST(GENERATE_SERIES({start}, {start + count - 1})) AS n) AS g"
+            "INSERT INTO shop.profiles SELECT 'u' || g.n, 'Europe/Berlin', "
+            "'secret.person.' || g.n || '@private.example.com', TRUE, 'token-' || g.n, 'opted_in', 'Ann' || g.n, g.n, "
+            "1234.50, DATE '1990-01-02', TIMESTAMP '2026-03-01 22:30:00', CAST('{\"a\": [1, 2]}' AS JSON) "
+            f"FROM GENERATE_SERIES({start}, {start + count - 1}) AS g(n)"
         )
         return self
 

@@ -24,10 +24,15 @@ SELECT CAST(NULL AS TEXT) AS campaign, CAST(NULL AS TEXT) AS user_id, CAST(NULL 
 WHERE FALSE
 """
 
-_RAW = "SELECT COUNT(*) AS occurrences, COALESCE(MIN(r.entered_at), :now) AS first_entered_at FROM tick_raw AS r"
+# What was seen before was recorded at or after its own time; a row that comes again with a later time than it had is
+# recognised for as long as the policy says.
+_RAW = """
+SELECT COUNT(*) AS occurrences,
+  CASE WHEN MIN(r.entered_at) < :remembered THEN MIN(r.entered_at) ELSE :remembered END AS seen_from
+FROM tick_raw AS r
+"""
 
-# Rows of one id and person are one occurrence; what has an entry or a refusal is not looked at again. Whatever was
-# seen before was recorded at or after its own time, so that bounds the search.
+# Rows of one id and person are one occurrence; what has an entry or a refusal is not looked at again.
 _NEW = """
 SELECT r.campaign, r.user_id, r.occurrence_id, r.entered_at, r.is_late, r.match_key, r.context, r.entry_id
 FROM (
@@ -35,9 +40,9 @@ FROM (
   FROM (SELECT a.*, MD5(a.campaign || '|' || a.user_id || '|' || a.occurrence_id) AS entry_id FROM tick_raw AS a) AS o
 ) AS r
 LEFT JOIN (
-  SELECT e.entry_id FROM state.entries AS e WHERE e.recorded_at >= :first_entered_at
+  SELECT e.entry_id FROM state.entries AS e WHERE e.recorded_at >= :seen_from
   UNION
-  SELECT d.entry_id FROM state.decisions AS d WHERE d.decided_at >= :first_entered_at AND d.step = 0
+  SELECT d.entry_id FROM state.decisions AS d WHERE d.decided_at >= :seen_from AND d.step = 0
 ) AS s ON s.entry_id = r.entry_id
 WHERE r.place = 1 AND s.entry_id IS NULL
 """
@@ -54,7 +59,8 @@ def arrivals(world: World) -> Iterator[Stage]:
             insert("tick_raw", COLUMNS, query),
         )
     yield from _unusable(world)
-    yield Fetch("arrivals.found", "How many there are.", tree(_RAW), ("occurrences", "first_entered_at"))
+    raw = tree(_RAW, remembered=world.ago(world.project.policy.scan.remember))
+    yield Fetch("arrivals.found", "How many there are.", raw, ("occurrences", "seen_from"))
     new = create("tick_new", tree(_NEW))
     yield Statement("arrivals.new", "Occurrences not seen before.", new, "tick_new", needs="occurrences")
 

@@ -1,5 +1,9 @@
 -- How many there are.
 SELECT
   COUNT(*) AS occurrences,
-  COALESCE(MIN(r.entered_at), :now) AS first_entered_at
+  CASE
+    WHEN MIN(r.entered_at) < :ago_2592000
+    THEN MIN(r.entered_at)
+    ELSE :ago_2592000
+  END AS seen_from
 FROM tick_raw AS r

@@ -25,13 +25,13 @@ LEFT JOIN (
     e.entry_id
   FROM "activate".entries AS e
   WHERE
-    e.recorded_at >= :first_entered_at
+    e.recorded_at >= :seen_from
   UNION
   SELECT
     d.entry_id
   FROM "activate".decisions AS d
   WHERE
-    d.decided_at >= :first_entered_at AND d.step = 0
+    d.decided_at >= :seen_from AND d.step = 0
 ) AS s
   ON s.entry_id = r.entry_id
 WHERE

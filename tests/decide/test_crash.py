@@ -1,0 +1,87 @@
+"""A tick that is killed at any statement leaves nothing half decided, and the next one loses and doubles nothing."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+
+from tests.decide import shop
+
+from activate.run import decide
+from activate.testing.faults import kill_before
+
+TICKS = (shop.at("10:00"), shop.at("10:10"), shop.at("10:40"))
+
+
+def prepare(uri: str) -> None:
+    warehouse = shop.connect(uri)
+    shop.build(warehouse)
+    for now in TICKS[:-1]:
+        decide(warehouse, shop.rules(), now)
+    shop.event(warehouse, 1, "1", "purchase", shop.at("10:20"), "c1")
+    shop.cart(warehouse, 11, "2", shop.at("10:15"))
+    shop.run(warehouse, "INSERT INTO analytics.vip VALUES (1, 10), (2, 20)")
+    warehouse.close()
+
+
+def die(uri: str, number: int) -> None:
+    """The body of a process that kills itself before its `number`-th call (0: never)."""
+    warehouse = shop.connect(uri)
+    calls = kill_before(warehouse, number)
+    decide(warehouse, shop.rules(), TICKS[-1])
+    print(calls(), flush=True)
+
+
+def test_a_tick_killed_before_any_of_its_statements_leaves_all_or_nothing(uri: str) -> None:
+    prepare(uri)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["activate.run", "activate.warehouses.duckdb", "activate.warehouses.postgres"])
+    warehouse = shop.connect(uri)
+    before = shop.state(warehouse)
+    warehouse.close()
+    killed = 0
+    while True:
+        child = context.Process(target=die, args=(uri, killed + 1))
+        child.start()
+        child.join()
+        if child.exitcode == 0:
+            break
+        assert child.exitcode == -signal.SIGKILL
+        killed += 1
+        warehouse = shop.connect(uri)
+        found = shop.state(warehouse)
+        warehouse.close()
+        # Until the commit nothing is there; nothing but the lease is given back after it.
+        assert found == before or found["decisions"] != before["decisions"], f"half decided when killed at {killed}"
+        if found != before:
+            before = found
+    assert killed > 50
+    warehouse = shop.connect(uri)
+    after = shop.state(warehouse)
+    assert len(after["messages"]) == len({row["message_id"] for row in after["messages"]}) > 0
+    assert len(after["entries"]) == len({row["entry_id"] for row in after["entries"]})
+    assert decide(warehouse, shop.rules(), TICKS[-1]).changed is False
+    assert shop.state(warehouse) == after
+    warehouse.close()
+
+
+def test_what_the_killed_ticks_left_is_what_an_undisturbed_tick_makes(uri: str) -> None:
+    prepare(uri)
+    context = multiprocessing.get_context("forkserver")
+    for number in (5, 25, 45):
+        child = context.Process(target=die, args=(uri, number))
+        child.start()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+    warehouse = shop.connect(uri)
+    tick = decide(warehouse, shop.rules(), TICKS[-1])
+    assert {(count.campaign, count.outcome, count.reason) for count in tick.counts} == {
+        ("cart", "send", "ready"),
+        ("cart", "suppress", "exception_event"),
+        ("cart", "suppress", "no_profile"),
+        ("cart", "suppress", "unreachable"),
+        ("cart", "suppress", "not_re_eligible"),
+        ("journey", "send", "ready"),
+        ("receipt", "send", "ready"),
+    } or tick.counts
+    warehouse.close()

@@ -1,0 +1,219 @@
+"""The numbered cases of "Quiet hours and windows"."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from activate.testing.scenario import Scenario
+
+DAYTIME = {"open": "08:00", "close": "22:00"}
+
+
+def held(scenario: Scenario, *names: str, **keys: object) -> Scenario:
+    """Campaigns that send at once, for Ada, launched long before."""
+    for name in names or ("hello",):
+        scenario.campaign(name, **{"enter": {"trigger": "visit"}, "re_enter": "always", "on_retrigger": "stack", **keys})
+    scenario.tick("2026-01-01 00:00")
+    return scenario
+
+
+@pytest.mark.parametrize(
+    ("at", "decided"),
+    [
+        ("2026-03-02 21:59:59", "send ready"),
+        ("2026-03-02 22:00:00", "defer window_closed until 2026-03-03 08:00:00"),
+        ("2026-03-03 00:00:00", "defer window_closed until 2026-03-03 08:00:00"),
+        ("2026-03-03 00:30:00", "defer window_closed until 2026-03-03 08:00:00"),
+        ("2026-03-03 07:59:59", "defer window_closed until 2026-03-03 08:00:00"),
+        ("2026-03-03 08:00:00", "send ready"),
+    ],
+)
+def test_2_1_the_edges_of_quiet_hours(build, at: str, decided: str) -> None:
+    """2.1: 22:00–08:00: 21:59:59 sends; 22:00 quiet; 07:59:59 quiet; 08:00 sends; **00:00 and 00:30 quiet**."""
+    scenario = held(build(time_window=DAYTIME)).profile("ada").event("visit", "ada", at=at)
+    assert scenario.tick(at) == [f"ada hello/1: {decided}"]
+
+
+@pytest.mark.parametrize(
+    ("clock", "entered", "due"),
+    [
+        ("02:30", "2026-03-07 12:00", "2026-03-08 07:00:00"),
+        ("01:30", "2026-10-31 12:00", "2026-11-01 05:30:00"),
+    ],
+)
+def test_2_2_a_local_time_that_never_comes_or_comes_twice(build, clock: str, entered: str, due: str) -> None:
+    """2.2: New York 2026-03-08 02:30 → 03:00 EDT = 07:00Z. 2026-11-01 01:30 → 05:30Z (first)."""
+    scenario = held(build(), steps=[{"wait": f"in 1 day at {clock}"}]).profile("ada", zone="America/New_York")
+    scenario.event("visit", "ada", at=entered).tick(entered)
+    assert scenario.tick(str(dt.datetime.fromisoformat(due) - dt.timedelta(microseconds=1))) == []
+    assert scenario.tick(due) == ["ada hello/1: send ready"]
+
+
+@pytest.mark.parametrize(
+    ("quiet_from", "opens"),
+    [("2026-03-08 03:00", "2026-03-08 12:00:00"), ("2026-11-01 02:00", "2026-11-01 13:00:00")],
+)
+def test_2_3_nights_of_nine_and_eleven_hours(build, quiet_from: str, opens: str) -> None:
+    """2.3: New York 22:00–08:00 lasts 9 h on 7→8 Mar 2026 and 11 h on 31 Oct→1 Nov."""
+    scenario = held(build(time_window=DAYTIME)).profile("ada", zone="America/New_York")
+    scenario.event("visit", "ada", at=quiet_from)
+    assert scenario.tick(quiet_from) == [f"ada hello/1: defer window_closed until {opens}"]
+    assert scenario.tick(opens) == ["ada hello/1: send ready"]
+
+
+def test_2_3_a_window_that_opens_at_a_time_that_comes_twice_opens_late(build) -> None:
+    """2: Fold: targets use first occurrence; quiet end uses second."""
+    scenario = held(build(time_window={"open": "01:30", "close": "21:00"})).profile("ada", zone="America/New_York")
+    scenario.event("visit", "ada", at="2026-11-01 05:30")
+    assert scenario.tick("2026-11-01 05:30") == ["ada hello/1: defer window_closed until 2026-11-01 06:30:00"]
+    assert scenario.tick("2026-11-01 06:30") == ["ada hello/1: send ready"]
+
+
+def test_2_4_weekdays_are_local(build) -> None:
+    """2.4: Weekday test uses local date: Mon 05:00 Tokyo is Sun 20:00Z: allowed."""
+    window = {"open": "05:00", "close": "22:00", "weekdays": ["monday"]}
+    scenario = held(build(time_window=window)).profile("ada", zone="Asia/Tokyo").profile("bob", zone="UTC")
+    scenario.event("visit", "ada", at="2026-03-01 20:00").event("visit", "bob", at="2026-03-01 20:00")
+    assert scenario.tick("2026-03-01 20:00") == [
+        "ada hello/1: send ready",
+        "bob hello/1: defer window_closed until 2026-03-02 05:00:00",
+    ]
+
+
+def test_2_4_a_window_over_midnight_belongs_to_the_day_it_opens(build) -> None:
+    """2: Overnight window belongs to the weekday of its start."""
+    window = {"open": "22:00", "close": "02:00", "weekdays": ["friday"]}
+    scenario = held(build(time_window=window)).profile("ada")
+    scenario.event("visit", "ada", at="2026-03-07 01:59:59")
+    assert scenario.tick("2026-03-07 01:59:59") == ["ada hello/1: send ready"]
+    scenario.event("visit", "ada", at="2026-03-07 22:00")
+    assert scenario.tick("2026-03-07 22:00") == ["ada hello/1: suppress expired_in_quiet_hours"]
+
+
+def test_2_5_an_invalid_zone_is_not_a_missing_one(build) -> None:
+    """2.5: Zone `"(GMT-08:00) Pacific"` = `zone_invalid`, distinct from `zone_missing`."""
+    scenario = held(build(time_window=DAYTIME)).profile("ada", zone="(GMT-08:00) Pacific").profile("bob", zone=None)
+    scenario.event("visit", "ada", at="2026-03-02 12:00").event("visit", "bob", at="2026-03-02 12:00")
+    assert scenario.tick("2026-03-02 12:00") == [
+        "ada hello/1: suppress zone_invalid",
+        "bob hello/1: suppress zone_missing",
+    ]
+
+
+def test_2_5_a_zone_for_people_whose_own_is_unknown(build) -> None:
+    """2: Zone order: valid profile zone → [...] → campaign fallback → workspace."""
+    scenario = build(time_window={**DAYTIME, "unknown_zone": "Asia/Tokyo"})
+    held(scenario, "hello").profile("ada", zone="Mars/Olympus").profile("bob", zone=None)
+    scenario.campaign("own", enter={"trigger": "visit"}, time_window={**DAYTIME, "unknown_zone": "Europe/Berlin"})
+    scenario.tick("2026-03-01 00:00")
+    scenario.event("visit", "ada", at="2026-03-02 13:00").event("visit", "bob", at="2026-03-02 13:00")
+    assert scenario.tick("2026-03-02 13:00") == [
+        "ada hello/1: defer window_closed until 2026-03-02 23:00:00",
+        "ada own/1: send ready",
+        "bob hello/1: defer window_closed until 2026-03-02 23:00:00",
+        "bob own/1: send ready",
+    ]
+
+
+def test_2_6_a_person_who_moves_while_held_back(build) -> None:
+    """2.6: Zone changes while deferred: recompute from the instant now."""
+    scenario = held(build(time_window=DAYTIME)).profile("ada", zone="Europe/Berlin")
+    scenario.event("visit", "ada", at="2026-03-02 22:00")
+    assert scenario.tick("2026-03-02 22:00") == ["ada hello/1: defer window_closed until 2026-03-03 07:00:00"]
+    scenario.profile("ada", zone="America/New_York")
+    assert scenario.tick("2026-03-02 22:01") == ["ada hello/1: send ready"]
+
+
+@pytest.mark.parametrize(
+    ("expires", "decided"),
+    [
+        ("10 hours", "suppress expired_in_quiet_hours"),
+        ("601 minutes", "defer window_closed until 2026-03-03 08:00:00"),
+    ],
+)
+def test_2_7_a_message_that_would_wake_up_expired(build, expires: str, decided: str) -> None:
+    """2.7: Deferred past `expires_at`: `expired_in_quiet_hours`; no send."""
+    scenario = held(build(time_window=DAYTIME), steps=[{"expires": expires}]).profile("ada")
+    scenario.event("visit", "ada", at="2026-03-02 22:00")
+    assert scenario.tick("2026-03-02 22:00") == [f"ada hello/1: {decided}"]
+    assert scenario.messages() == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "sent"),
+    [("all", ["a", "a", "b"]), ("latest", ["b"]), ("latest_per_campaign", ["a", "b"])],
+)
+def test_2_8_three_messages_held_overnight(build, policy: str, sent: list[str]) -> None:
+    """2.8: Three messages held overnight: policy `all | latest | one_per_campaign` [...]; default `latest per campaign`."""
+    scenario = held(build(time_window={**DAYTIME, "held": policy}), "a", enter={"trigger": "visit"})
+    scenario.campaign("b", enter={"trigger": "look"}).profile("ada").tick("2026-01-02 00:00")
+    scenario.event("visit", "ada", at="2026-03-02 22:30", id="first").event("visit", "ada", at="2026-03-02 23:30")
+    scenario.event("look", "ada", at="2026-03-02 23:45")
+    waiting = [f"ada {name}/1: defer window_closed until 2026-03-03 08:00:00" for name in "aab"]
+    assert scenario.tick("2026-03-03 00:00") == waiting
+    decided = scenario.tick("2026-03-03 08:00")
+    assert [line for line in decided if "send" in line] == [f"ada {name}/1: send ready" for name in sent]
+    assert len([line for line in decided if "suppress superseded" in line]) == 3 - len(sent)
+    superseded = [row for row in scenario.decisions() if row["reason"] == "superseded"]
+    assert {row["evidence"] for row in superseded} <= {row["entry_id"] for row in scenario.messages()}
+
+
+def test_2_8_the_default_is_the_latest_of_each_campaign(build) -> None:
+    """2.8: default `latest per campaign`, then caps."""
+    scenario = held(build(time_window=DAYTIME)).profile("ada")
+    scenario.event("visit", "ada", at="2026-03-02 22:30").event("visit", "ada", at="2026-03-02 23:30", id="kept")
+    scenario.tick("2026-03-03 00:00")
+    assert scenario.tick("2026-03-03 08:00") == ["ada hello/1: send ready", "ada hello/1: suppress superseded"]
+    kept = next(entry["entry_id"] for entry in scenario.entries() if entry["occurrence_id"] == "kept")
+    assert scenario.messages()[0]["entry_id"] == kept
+
+
+def test_2_9_a_held_message_is_not_queued(build) -> None:
+    """2.9: Hold, not provider scheduling: SendGrid cannot cancel within 10 min of `send_at`."""
+    scenario = held(build(time_window=DAYTIME)).profile("ada").event("visit", "ada", at="2026-03-02 22:30")
+    scenario.tick("2026-03-02 23:00")
+    assert scenario.messages() == []
+    scenario.tick("2026-03-03 08:00")
+    assert [message["queued_at"] for message in scenario.messages()] == [dt.datetime(2026, 3, 3, 8)]
+
+
+def test_2_10_a_message_is_valid_until_quiet_hours_begin(build) -> None:
+    """2.10: Accepted 21:59, queued at carrier: [...] set validity = seconds to quiet start."""
+    scenario = held(build(time_window=DAYTIME)).profile("ada", zone="America/New_York")
+    scenario.event("visit", "ada", at="2026-03-07 12:59")
+    scenario.tick("2026-03-07 13:00")
+    assert [message["send_by"] for message in scenario.messages()] == [dt.datetime(2026, 3, 8, 3)]
+
+
+@pytest.mark.parametrize(
+    ("when_closed", "decided"),
+    [("wait", "defer window_closed until 2026-03-03 08:00:00"), ("drop", "suppress window_closed")],
+)
+def test_2_12_what_is_triggered_outside_the_window(build, when_closed: str, decided: str) -> None:
+    """2.12: Trigger outside "only between" window: Braze drops [...]. Expose both switches."""
+    scenario = held(build(time_window={**DAYTIME, "when_closed": when_closed})).profile("ada")
+    scenario.event("visit", "ada", at="2026-03-02 23:00")
+    assert scenario.tick("2026-03-02 23:00") == [f"ada hello/1: {decided}"]
+
+
+def test_2_a_zone_for_everybody(build) -> None:
+    """docs/rules.md: Where `time_window.zone` names a zone, only the window uses it; waits use the person's."""
+    scenario = held(
+        build(time_window={**DAYTIME, "zone": "Europe/Berlin"}), steps=[{"wait": "in 1 day at 06:00"}]
+    ).profile("ada", zone="Asia/Tokyo")
+    scenario.event("visit", "ada", at="2026-03-02 12:00")
+    assert scenario.tick("2026-03-02 20:59:59") == []
+    assert scenario.tick("2026-03-02 21:00") == ["ada hello/1: defer window_closed until 2026-03-03 07:00:00"]
+    assert scenario.tick("2026-03-03 07:00") == ["ada hello/1: send ready"]
+
+
+def test_2_transactional_messages_pass(build) -> None:
+    """docs/rules.md: transactional campaigns and `time_window: none` pass."""
+    scenario = build(time_window=DAYTIME).profile("ada")
+    scenario.campaign("receipt", enter={"trigger": "visit"}, **{"class": "transactional"})
+    scenario.campaign("anytime", enter={"trigger": "visit"}, time_window="none")
+    scenario.tick("2026-03-01 00:00")
+    scenario.event("visit", "ada", at="2026-03-02 03:00")
+    assert scenario.tick("2026-03-02 03:00") == ["ada anytime/1: send ready", "ada receipt/1: send ready"]
