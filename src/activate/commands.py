@@ -20,6 +20,7 @@ from activate.project import Project
 from activate.report.console import make_console
 from activate.report.delivery_view import show_delivery
 from activate.report.lint_view import show_mistakes
+from activate.report.preview_view import show_preview
 from activate.report.progress import progress
 from activate.report.status_view import show_status
 from activate.report.story_view import show_story
@@ -209,21 +210,14 @@ def _explain(args: argparse.Namespace) -> int:
 
 def _preview(args: argparse.Namespace) -> int:
     with _opened(args) as (project, warehouse):
-        found = run.preview(
+        found = questions.preview(
             warehouse, project, args.campaign, args.person, now=_now(args), step=args.step, channel=args.channel,
             variant=args.variant,
         )  # fmt: skip
     if args.json:
         _print_json(found)
-        return 0
-    console = make_console(sys.stdout)
-    variant = f", variant {found.variant}" if found.variant else ""
-    console.print(
-        f"{found.campaign}, step {found.step}, by {found.channel}{variant}, from {found.template}", style="dim"
-    )
-    for block, text in found.content.items():
-        console.print(f"--- {block} ---", style="bold")
-        console.print(text, soft_wrap=True)
+    else:
+        show_preview(make_console(sys.stdout), found)
     return 0
 
 

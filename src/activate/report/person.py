@@ -152,27 +152,27 @@ class Person:
         ]
         return ProfileStory(len(found), row["zone"], row["zone"] if is_zone(row["zone"]) else None, tuple(reach))
 
-    def _is(self, model: Model, key: str) -> exp.Expression:
+    def _is(self, model: Model, key: str) -> exp.Expr:
         return self._as_text(model, key).eq(literal(self.user_id))
 
-    def _as_text(self, model: Model, name: str) -> exp.Expression:
+    def _as_text(self, model: Model, name: str) -> exp.Expr:
         name = _spelled(model, name)
         return self.state.warehouse.text(column(name), model.columns.get(name, ""))
 
-    def _instant(self, model: Model, name: str) -> exp.Expression:
+    def _instant(self, model: Model, name: str) -> exp.Expr:
         name = _spelled(model, name)
         return self.state.warehouse.instant(column(name), model.columns.get(name, ""))
 
-    def _where(self, model: Model, where: str | None) -> exp.Expression | None:
+    def _where(self, model: Model, where: str | None) -> exp.Expr | None:
         return parse_where(where, columns=model.columns, dialect=self.state.warehouse.dialect) if where else None
 
-    def _match_value(self, model: Model, name: str) -> exp.Expression:
+    def _match_value(self, model: Model, name: str) -> exp.Expr:
         properties = self.project.policy.events.properties
         if _spelled(model, name) not in model.columns and properties is not None:
             return self.state.warehouse.json_text(column(_spelled(model, properties)), name)
         return self._as_text(model, name)
 
-    def _context_value(self, entry: Row, name: str) -> exp.Expression:
+    def _context_value(self, entry: Row, name: str) -> exp.Expr:
         # The warehouse reads the value out of the stored JSON, as the engine does, so that numbers are written alike.
         value = self.state.warehouse.json_text(column("context"), name)
         source = exp.select(value).from_(self.state.table(ENTRIES))
@@ -190,7 +190,7 @@ def _spelled(model: Model, name: str) -> str:
     return next((found for found in model.columns if found.lower() == name.lower()), name)
 
 
-def _flag(condition: exp.Expr) -> exp.Expression:
+def _flag(condition: exp.Expr) -> exp.Expr:
     return exp.Case().when(condition.copy(), exp.true()).else_(exp.false())
 
 
