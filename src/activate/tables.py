@@ -244,3 +244,28 @@ TABLES: tuple[Table, ...] = (
     ENTRIES, DECISIONS, MESSAGES, DELIVERIES, MEMBERSHIPS, AUDIENCE_CHANGES,
     RUNS, SCANS, CAMPAIGN_VERSIONS, AUDITS, META,
 )  # fmt: skip
+
+
+def state_page() -> str:
+    """docs/state-tables.md, made from `TABLES`."""
+    parts = [
+        "# The state tables\n\n<!-- Made from `activate.tables`; a test holds the two together. -->\n\n"
+        "Activate keeps everything it knows in these tables, by default in the schema `activate` of the same warehouse. They "
+        "are public: build\nmodels on them (they are declared as the dbt source `activate`). Rows are only ever added. All times "
+        "are UTC, as TIMESTAMP without a zone.\nNo address, token, secret or rendered message is stored in any of them."
+    ]
+    for table in TABLES:
+        lines = [f"## {table.name}\n\n{table.doc}\n", "| column | type | null | meaning |", "|---|---|---|---|"]
+        for column in table.columns:
+            doc = column.doc.replace("|", "\\|")
+            lines.append(f"| {column.name} | {column.type} | {'yes' if column.nullable else ''} | {doc} |")
+        parts.append("\n".join(lines))
+    parts.append(
+        "## Current state, by filters\n\n"
+        "- *Is the entry over?* It has a decision with `ends_entry`.\n"
+        "- *What was last said of a step?* The row of `decisions` with the latest `decided_at` for `entry_id` and `step`.\n"
+        "- *Is the message done?* It has a row in `deliveries` with `final`.\n"
+        "- *Who is in a segment?* Those with more `enter` than `exit` rows in `memberships`.\n"
+        "- *As of a time:* filter on `recorded_at`, `decided_at`, `queued_at` or `changed_at`."
+    )
+    return "\n\n".join(parts) + "\n"
