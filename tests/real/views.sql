@@ -65,6 +65,14 @@ join facts.steps on steps.campaign = anchors.campaign and steps.step = anchors.s
 join facts.campaigns on campaigns.campaign = anchors.campaign
 join facts.wait_zones on wait_zones.user_id = anchors.user_id and wait_zones.campaign = anchors.campaign;
 
+-- Entries with the value that an exception event must have to stop them; empty where any does.
+create view facts.watched as
+select entries.entry_id, entries.campaign, entries.user_id, entries.occurrence_id, entries.entered_at,
+    case when keyed.campaign is null then '' else entries.match_key end as match_key
+from activate.entries
+left join (select distinct campaign from facts.exceptions where match_key <> '') as keyed
+    on keyed.campaign = entries.campaign;
+
 -- When each candidate that was decided about could next be messaged by its local window, seen from the decision.
 create view facts.openings as
 select decisions.entry_id, decisions.step, decisions.decided_at, min(opening) as opens_at

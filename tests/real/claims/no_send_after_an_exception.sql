@@ -1,11 +1,11 @@
 -- claim: No message was queued though an exception event had happened since the entry and was loaded.
 select messages.message_id, exceptions.event_id
 from activate.messages
-join activate.entries on entries.entry_id = messages.entry_id
-join facts.exceptions on exceptions.campaign = messages.campaign and exceptions.user_id = messages.user_id
-    and coalesce(exceptions.match_key, '') = case when exceptions.match_key is null then '' else entries.match_key end
-where exceptions.happened_at >= entries.entered_at and exceptions.happened_at <= messages.queued_at
-    and exceptions.landed_at <= messages.queued_at and exceptions.event_id <> entries.occurrence_id
+join facts.watched on watched.entry_id = messages.entry_id
+join facts.exceptions on exceptions.campaign = watched.campaign and exceptions.user_id = watched.user_id
+    and exceptions.match_key = watched.match_key
+where exceptions.happened_at >= watched.entered_at and exceptions.happened_at <= messages.queued_at
+    and exceptions.landed_at <= messages.queued_at and exceptions.event_id <> watched.occurrence_id
 -- tamper: a cancelled candidate is messaged after all
 insert into activate.messages
 select 'made up', entry_id, campaign, step, null, user_id, 'email', 'letters', 'marketing', '[]', decided_at, run_id,

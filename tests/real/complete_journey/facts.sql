@@ -15,7 +15,7 @@ create table facts.campaigns (
 insert into facts.campaigns values
     ('category_welcome', 'marketing', 40, 1, 432000, true, '1999999999', null, null, '2017-10-20', 86400, '["promotion"]', 'ignore', true, false),
     ('basket_thanks', 'marketing', 60, 1, 259200, true, null, null, null, null, 86400, '["thanks"]', 'restart', false, false),
-    ('mailed_not_redeemed', 'marketing', 70, 1, null, true, '3333333333', '2017-10-27', '2017-11-07 16:00:00', null, 86400, '["promotion", "reminder"]', 'ignore', true, false),
+    ('mailed_not_redeemed', 'marketing', 70, 1, null, true, '3333333333', '2017-10-27', '2017-11-07 02:00:00', null, 86400, '["promotion", "reminder"]', 'ignore', true, false),
     ('win_back', 'marketing', 30, 3, 864000, true, null, null, null, null, null, '["winback"]', 'ignore', false, false),
     ('receipt', 'transactional', 90, 1, 0, false, null, null, null, null, 21600, '[]', 'stack', false, false),
     ('redemption_thanks', 'transactional', 80, 1, 0, true, null, null, null, null, 86400, '[]', 'ignore', false, false),
@@ -40,7 +40,7 @@ insert into facts.steps values
     ('win_back', 3, null, null, 6, '11:00', 957600),
     ('receipt', 1, 0, null, null, null, 28800),
     ('redemption_thanks', 1, 1200, null, null, null, 260400),
-    ('high_spender_fades', 1, 32400, null, null, null, 291600);
+    ('high_spender_fades', 1, 118800, null, null, null, 378000);
 
 create table facts.step_channels (campaign text, step int, place int, channel text);
 insert into facts.step_channels values
@@ -234,19 +234,22 @@ left join facts.redemptions on redemptions.user_id = mailings.user_id and redemp
     and redemptions.happened_at between sent_at and sent_at + interval '6 days' - interval '1 microsecond'
 where campaign_type <> 'Type C' and redemptions.user_id is null
     and sent_at + interval '6 days' >= greatest(launch, timestamp '2017-10-27')
-    and sent_at + interval '6 days' < timestamp '2017-11-07 16:00:00'
+    and sent_at + interval '6 days' < timestamp '2017-11-07 02:00:00'
 union all
 select 'redemption_thanks', user_id, event_id, happened_at, landed_at, mailing
 from facts.redemptions cross join life where happened_at >= launch;
 
+-- match_key: empty where any such event of the person counts.
 create table facts.exceptions as
+with life as (select max(now) as last from facts.ticks)
 select 'category_welcome' as campaign, user_id, event_id, happened_at, landed_at, product_category as match_key
-from facts.category_purchases
+from facts.category_purchases cross join life where happened_at <= last
 union all
-select 'mailed_not_redeemed', user_id, event_id, happened_at, landed_at, mailing from facts.redemptions
+select 'mailed_not_redeemed', user_id, event_id, happened_at, landed_at, mailing
+from facts.redemptions cross join life where happened_at <= last
 union all
-select 'win_back', user_id, 'b' || basket_id, happened_at, landed_at, null
-from facts.baskets where happened_at >= timestamp '2017-10-19';
+select 'win_back', user_id, 'b' || basket_id, happened_at, landed_at, ''
+from facts.baskets cross join life where happened_at between timestamp '2017-10-19' and last;
 
 -- What enters by a segment: the segment, the change, and how many baskets `where` asks for.
 create table facts.entered_by_segment (campaign text, segment text, change text, at_least int);

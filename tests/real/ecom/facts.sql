@@ -109,7 +109,7 @@ where happened_at >= (select min(now) from facts.ticks)
     and not (campaigns.campaign = 'cart_last_call' and platform = 'tablet');
 
 create table facts.exceptions as
-select campaigns.campaign, user_id, event_id, happened_at, landed_at, case when matched then session_id end as match_key
+select campaigns.campaign, user_id, event_id, happened_at, landed_at, case when matched then session_id else '' end as match_key
 from facts.events
 cross join (values ('cart_abandoned', true), ('payment_help', true), ('cart_last_call', false)) as campaigns (campaign, matched)
 where event = 'purchase';
