@@ -43,16 +43,18 @@ class Shop:
         with duckdb.connect(str(self.file), read_only=True) as connection:
             return connection.execute(text).fetchall()
 
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Change a file of the project."""
+        path = self.directory / file
+        text = path.read_text("utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), "utf-8")
+
     def by_gateway(self, channel: str) -> None:
         """Let a channel's messages go to the webhook instead of a file."""
-        file = self.directory / "rules" / "activate.yml"
-        lines = file.read_text("utf-8").splitlines()
-        changed = [
-            line.replace("provider: outbox", "provider: gateway") if line.strip().startswith(f"{channel}:") else line
-            for line in lines
-        ]
-        assert changed != lines
-        file.write_text("\n".join(changed) + "\n", "utf-8")
+        lines = (self.directory / "rules" / "activate.yml").read_text("utf-8").splitlines()
+        line = next(line for line in lines if line.strip().startswith(f"{channel}:"))
+        self.edit("rules/activate.yml", line, line.replace("provider: outbox", "provider: gateway"))
 
     def written(self) -> Counter[str]:
         """How often each message stands in the file provider's output."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -19,9 +20,9 @@ import pendulum
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.sdk.log import redact
-from airflow_world import LATER, SECRET
+from airflow_world import SECRET
 
-from activate.airflow import ActivateDecideOperator, ActivateDeliverOperator, ActivateReportOperator, DbtBuildOperator
+from activate.airflow import DbtBuildOperator
 from activate.airflow.connections import ConnectionSecrets
 from activate.airflow.failures import told_to_airflow
 from activate.airflow.instants import asked_for, of_run
@@ -277,21 +278,23 @@ def test_a_killed_task_takes_dbt_along(
 ) -> None:
     monkeypatch.setattr("activate.airflow.dbt._GRACE_SECONDS", 0.5)
     ignore = "signal.signal(signal.SIGINT, signal.SIG_IGN)" if stubborn else ""
-    body = f"{ignore}\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\nprint('up', flush=True)\ntime.sleep(60)"
+    body = f"{ignore}\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)"
     task = DbtBuildOperator(task_id="build", **fake_dbt(body))
 
     def kill() -> None:
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
             time.sleep(0.01)
-        signal.raise_signal(signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGUSR1)
 
     # As Airflow does it: the signal's handler, in the main thread, calls on_kill.
     before = signal.signal(signal.SIGUSR1, lambda *_: task.on_kill())
     try:
+        began = time.monotonic()
         threading.Thread(target=kill, daemon=True).start()
         with pytest.raises(SystemExit):
             task.execute({})
     finally:
         signal.signal(signal.SIGUSR1, before)
+    assert time.monotonic() - began < 40  # left alone it would sleep for a minute
     done = subprocess.run(["ps", "-p", (tmp_path / "pid").read_text()], capture_output=True, check=False)
     assert done.returncode == 1

@@ -112,6 +112,7 @@ def test_airflow_keeps_no_secret_and_no_address(ran: Ran) -> None:
     assert b"gateway.password" in stored  # where it comes from is no secret
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_the_middle_of_a_delivery_and_run_again_sends_nothing_twice(
     airflow: Airflow, gateway: Gateway, shop: Shop
 ) -> None:

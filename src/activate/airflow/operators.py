@@ -170,7 +170,8 @@ class ActivateDeliverOperator(ProjectOperator):
         return told
 
     def _told(self, report: ProviderReport) -> dict[str, Any]:
-        self.log.info("%s: %s; %s messages left", report.provider, report.counts or "nothing to do", report.left)
+        counts = ", ".join(f"{count:,} {status}" for status, count in sorted(report.counts.items()))
+        self.log.info("%s: %s; %s left", report.provider, counts or "nothing handed over", f"{report.left:,}")
         if report.error:
             self.log.warning("%s: %s", report.provider, report.error)
         return {"counts": report.counts, "left": report.left}
