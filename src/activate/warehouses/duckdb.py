@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from activate.errors import LeaseHeldError, SettingsError, WarehouseError
 from activate.project import Relation
-from activate.warehouses.base import Warehouse
+from activate.warehouses.base import Warehouse, hide_quoted
 from activate.warehouses.dialect import DuckDBDialect
 
 _HELD = "Could not set lock on file"
@@ -171,5 +171,12 @@ def _errors() -> Iterator[None]:
         raise WarehouseError(f"duckdb: {_first_line(error)}") from None
 
 
+# Errors about the data itself, whose messages quote a value.
+_ABOUT_DATA = (
+    duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.ConstraintException, duckdb.InvalidInputException,
+)  # fmt: skip
+
+
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return hide_quoted(line) if isinstance(error, _ABOUT_DATA) else line

@@ -16,7 +16,7 @@ from sqlglot import exp
 from activate.errors import LeaseHeldError, SettingsError, WarehouseError
 from activate.project import Relation
 from activate.tables import Table
-from activate.warehouses.base import Warehouse
+from activate.warehouses.base import Warehouse, hide_quoted
 from activate.warehouses.dialect import PostgresDialect
 
 
@@ -86,7 +86,9 @@ class Postgres(PostgresDialect, Warehouse):
         return self._fetch(self.printed(statement))
 
     def stream(self, statement: exp.Expr, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
-        with self._connection.cursor() as cursor:
+        with _errors():
+            cursor = self._connection.cursor()
+        with cursor:
             with _errors():
                 cursor.execute(self.sql(statement))
                 reader = cursor.fetch_record_batch()
@@ -102,7 +104,7 @@ class Postgres(PostgresDialect, Warehouse):
     def ingest(self, target: str | Relation, rows: pa.Table) -> None:
         if rows.num_rows == 0:
             return  # COPY of nothing would still need every column's type to be known
-        with self._connection.cursor() as cursor, _errors():
+        with _errors(), self._connection.cursor() as cursor:
             if isinstance(target, str):
                 cursor.adbc_ingest(target, rows, mode="append", temporary=True)
             else:
@@ -134,11 +136,11 @@ class Postgres(PostgresDialect, Warehouse):
             )
 
     def _run(self, sql: str) -> None:
-        with self._connection.cursor() as cursor, _errors():
+        with _errors(), self._connection.cursor() as cursor:
             cursor.execute(sql)
 
     def _fetch(self, sql: str) -> pa.Table:
-        with self._connection.cursor() as cursor, _errors():
+        with _errors(), self._connection.cursor() as cursor:
             cursor.execute(sql)
             return cursor.fetch_arrow_table()
 
@@ -154,10 +156,13 @@ def _errors() -> Iterator[None]:
 
 
 def _clean(error: Exception) -> str:
-    # PostgreSQL puts a row's values into DETAIL lines; only the first line is free of them.
+    # PostgreSQL puts a row's values into DETAIL lines; the first line has none, but for errors about the data itself
+    # (SQLSTATE classes 22 and 23), where they are quoted.
     text = str(error).strip()
     match = re.search(r"ERROR:\s*(.+)", text)
-    return (match[1] if match else text.splitlines()[0] if text else type(error).__name__).strip()
+    line = (match[1] if match else text.splitlines()[0] if text else type(error).__name__).strip()
+    about_data = str(getattr(error, "sqlstate", None) or "").startswith(("22", "23"))
+    return hide_quoted(line) if about_data else line
 
 
 def _host(uri: str) -> str:
