@@ -149,10 +149,26 @@ def runs_at(warehouse: Warehouse, project: Project, now: dt.datetime, status: st
 
 
 def outbox_providers(warehouse: Warehouse, project: Project) -> list[str]:
-    """The providers that any message was ever queued for, by name."""
-    messages = Relation(project.policy.state.schema_, "messages")
+    """The providers that messages were queued for, by name; one that the rules no longer have, if some are open."""
+    schema = project.policy.state.schema_
+    messages, deliveries = Relation(schema, "messages"), Relation(schema, "deliveries")
     rows = _rows(warehouse, "SELECT DISTINCT m.provider FROM m ORDER BY m.provider", m=messages)
-    return [str(row["provider"]) for row in rows]
+    known = set(project.policy.providers) | {channel.provider for channel in project.policy.channels.values()}
+    found = []
+    for name in (str(row["provider"]) for row in rows):
+        if name not in known:
+            still_open = _rows(
+                warehouse,
+                "SELECT COUNT(*) AS messages FROM m LEFT JOIN (SELECT d.message_id FROM d WHERE d.final) AS f "
+                "ON f.message_id = m.message_id WHERE m.provider = :name AND f.message_id IS NULL",
+                m=messages,
+                d=deliveries,
+                name=literal(name),
+            )
+            if not still_open[0]["messages"]:
+                continue
+        found.append(name)
+    return found
 
 
 def _rows(warehouse: Warehouse, text: str, **parts: exp.Expr | Relation) -> list[dict[str, Any]]:
