@@ -407,8 +407,8 @@ def test_contexts_are_found_behind_the_horizon(make_office: MakeOffice, peer: Se
     """The entry of a long journey is older than the last ticks; a wrong hint from `scans` costs time, not the context."""
     office = make_office({"mail": webhook(peer.url)}).people(1).queue([0])
     office.sql(
-        "INSERT INTO activate.scans VALUES "
-        "('hello', TIMESTAMP '2026-03-02 11:00:00', TIMESTAMP '2026-03-02 10:00:00', 'tick')"
+        "INSERT INTO activate.scans (campaign, scanned_to, decided_at, live_from, run_id) VALUES ('hello', "
+        "TIMESTAMP '2026-03-02 11:00:00', TIMESTAMP '2026-03-02 11:00:00', TIMESTAMP '2026-03-02 10:00:00', 'tick')"
     )
     office.sql("UPDATE activate.entries SET recorded_at = TIMESTAMP '2026-01-01 00:00:00'")
     assert office.deliver().counts == {"accepted": 1}

@@ -44,11 +44,15 @@ class Pace:
 
 
 class Breaker:
-    """Opens after so many requests in a row of which nothing was taken; the provider is then left alone for this run."""
+    """Opens after so many requests in a row of which nothing was taken; the provider is then left alone for the run.
+
+    `reason` says why it opened, `last_code` is the last failure's.
+    """
 
     def __init__(self, allowed: int) -> None:
         self._allowed = allowed
         self._failures = 0
+        self.last_code: str | None = None
         self._lock = threading.Lock()
         self.reason: str | None = None
 
@@ -66,6 +70,7 @@ class Breaker:
         """A request failed as a whole."""
         with self._lock:
             self._failures += 1
+            self.last_code = code
             if self._failures >= self._allowed and self.reason is None:
                 self.reason = f"{self._failures} requests failed in a row (the last: {code})"
 

@@ -138,8 +138,7 @@ class _Delivery:
                 left = self._run(started_at)
         finally:
             self._outbox.close()
-        reasons = (self._line.breaker.reason, *map(str, self._renderer.mistakes.values()))
-        errors = [reason for reason in reasons if reason]
+        errors = [reason for reason in (self._trouble(), *map(str, self._renderer.mistakes.values())) if reason]
         return ProviderReport(
             self._provider.name, dict(self._counts), left, self._line.requests,
             self._clock.monotonic() - began, "; ".join(errors) or None,
@@ -161,6 +160,13 @@ class _Delivery:
             finished_at = self._clock.now()
             self._outbox.finish(counts, self._now or finished_at, started_at, finished_at, oldest or self._latest)
         return left
+
+    def _trouble(self) -> str | None:
+        """Why the provider was left alone, or that it took nothing at all."""
+        breaker = self._line.breaker
+        if breaker.reason or not self._counts["failed"] or self._counts["accepted"] or self._counts["rejected"]:
+            return breaker.reason
+        return f"nothing was taken (the last failure: {breaker.last_code})"
 
     # -- what a dead run left ---------------------------------------------------------------------------------------
 

@@ -75,7 +75,7 @@ _LIVE_FROM = """
 SELECT CASE WHEN COUNT(*) = COUNT(f.live_from) THEN MIN(f.live_from) END FROM (
   SELECT o.campaign, MAX(s.live_from) AS live_from
   FROM (SELECT campaign, MIN(queued_at) AS first FROM deliver_work GROUP BY campaign) AS o
-  LEFT JOIN state.scans AS s ON s.campaign = o.campaign AND s.scanned_to < o.first
+  LEFT JOIN state.scans AS s ON s.campaign = o.campaign AND s.decided_at < o.first
   GROUP BY o.campaign
 ) AS f
 """
