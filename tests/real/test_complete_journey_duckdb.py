@@ -13,8 +13,6 @@ from .proof import Proof, Replayed, TamperProof, replayed_with_facts
 from .replay import replay
 from .stage import set_stage
 
-pytestmark = pytest.mark.xdist_group("real-complete-journey-duckdb")
-
 
 @contextmanager
 def _replayed(

@@ -14,8 +14,6 @@ from .proof import Proof, Replayed, TamperProof, replayed_with_facts
 from .replay import replay
 from .stage import set_stage
 
-pytestmark = pytest.mark.xdist_group("real-complete-journey-postgres")
-
 FIRST, LAST = dt.datetime(2017, 11, 5), dt.datetime(2017, 11, 6)
 
 

@@ -13,8 +13,6 @@ from .proof import Proof, Replayed, replayed_with_facts
 from .replay import replay
 from .stage import set_stage
 
-pytestmark = pytest.mark.xdist_group("real-ecom")
-
 
 @contextmanager
 def _replayed(

@@ -17,7 +17,4 @@ where decisions.step > 0 and case decisions.reason
 end
 -- tamper: somebody is said to have left who has not
 update activate.decisions set gate = 'audience', reason = 'left_segment', outcome = 'suppress'
-where message_id = (
-    select min(message_id) from activate.decisions
-    where campaign in (select campaign from facts.entered_by_segment) and outcome = 'send'
-)
+where message_id = (select min(message_id) from activate.decisions)
