@@ -40,12 +40,12 @@ def test_a_shop_is_loaded_piece_by_piece(warehouse: Warehouse, shop: Shop) -> No
 
 
 def test_the_next_demo_begins_with_a_clean_table(warehouse: Warehouse, shop: Shop) -> None:
-    make_room(warehouse, shop, "analytics", "activate")
+    assert not make_room(warehouse, shop, "analytics", "activate")
     load(warehouse, shop, None, shop.replay_until)
     do(warehouse, "CREATE SCHEMA activate")
     do(warehouse, "CREATE TABLE activate.runs (run_id TEXT)")
     do(warehouse, "INSERT INTO activate.runs VALUES ('r')")
-    make_room(warehouse, shop, "analytics", "activate")
+    assert make_room(warehouse, shop, "analytics", "activate")
     assert count(warehouse, "raw.app_events") == 0
     assert warehouse.columns([Relation("activate", "runs")]) == {}
 

@@ -23,10 +23,10 @@ _TYPES = (
 )
 
 
-def make_room(warehouse: Warehouse, shop: Shop, models: str, state: str) -> None:
+def make_room(warehouse: Warehouse, shop: Shop, models: str, state: str) -> bool:
     """Drop what an earlier demo left in the schemas of raw data, models and state, and make empty raw tables.
 
-    Raises SettingsError when there is data that no demo has made.
+    Returns whether there was an earlier demo. Raises SettingsError when there is data that no demo has made.
     """
     marked = bool(warehouse.columns([MARKER]))
     if not marked:
@@ -40,6 +40,7 @@ def make_room(warehouse: Warehouse, shop: Shop, models: str, state: str) -> None
     warehouse.execute(_create(MARKER, pa.schema([("note", pa.string())])))
     for name, table in shop.tables.items():
         warehouse.execute(_create(Relation(RAW, name), table.schema))
+    return marked
 
 
 def load(warehouse: Warehouse, shop: Shop, start: dt.datetime | None, end: dt.datetime) -> int:

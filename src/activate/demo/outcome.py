@@ -10,6 +10,7 @@ from pathlib import Path
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from sqlglot import exp
 
 from activate.project import Project, Relation
@@ -126,7 +127,7 @@ def show(console: Console, result: DemoResult) -> None:
         table.add_row(outcome.campaign, *(f"{figure:,}" if figure else "-" for figure in figures), _reasons(outcome))
     console.print(table)
     for line in _lines(result):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def _reasons(outcome: CampaignOutcome) -> str:
@@ -135,7 +136,7 @@ def _reasons(outcome: CampaignOutcome) -> str:
     return "\n".join([*lines, f"{rest:>4,} other"] if rest else lines)
 
 
-def _lines(result: DemoResult) -> list[str]:
+def _lines(result: DemoResult) -> list[Text]:
     accepted = sum(outcome.accepted for outcome in result.campaigns)
     phases = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in result.phases.items())
     lines = [
@@ -145,7 +146,8 @@ def _lines(result: DemoResult) -> list[str]:
         "",
         f"In {result.project_dir}, the messages are in outbox/, the models and the state in the warehouse. Try next:",
     ]
+    commands = ["dbt-activate status"]
     if result.example:
         person, campaign = result.example
-        lines.append(f"  [bold]dbt-activate explain {person} --campaign {campaign}[/bold]")
-    return [*lines, "  [bold]dbt-activate status[/bold]"]
+        commands.insert(0, f"dbt-activate explain {person} --campaign {campaign}")
+    return [*(Text(line) for line in lines), *(Text(f"  {command}", style="bold") for command in commands)]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from activate import run
 from activate.demo.answers import answer
@@ -17,8 +18,10 @@ from activate.demo.generate import Shop, generate
 from activate.demo.load import load, make_room
 from activate.demo.outcome import DemoResult, find_example, read_outcome, show
 from activate.demo.place import demo_project
+from activate.errors import SettingsError
 from activate.load.rules import load_rules
-from activate.settings import Options, Target, find_options, load_target
+from activate.policy import Policy
+from activate.settings import Options, Target, find_options, load_target, resolve_provider
 from activate.warehouses.registry import connect
 
 HOUR = dt.timedelta(hours=1)
@@ -66,13 +69,27 @@ def run_demo(
 
 def _load_first(options: Options, target: Target, shop: Shop) -> None:
     policy = load_rules(options.project_dir).policy
-    state = policy.state.schema_ if policy else "activate"
+    if policy is None:
+        raise SettingsError("rules/activate.yml cannot be used; `dbt-activate lint` says why")
     warehouse = connect(target)
     try:
-        make_room(warehouse, shop, str(target.settings.get("schema") or "main"), state)
+        again = make_room(warehouse, shop, str(target.settings.get("schema") or "main"), policy.state.schema_)
         load(warehouse, shop, None, shop.replay_from + DAY)
     finally:
         warehouse.close()
+    if again:
+        _clear_outbox(options, policy, shop)
+
+
+def _clear_outbox(options: Options, policy: Policy, shop: Shop) -> None:
+    """Delete what an earlier demo wrote for the same days: the same messages are about to be written again."""
+    for name, section in policy.providers.items():
+        if section.get("type") == "file":
+            path = str(resolve_provider(name, section, options.secrets)["path"])
+            day = shop.replay_from
+            while day < shop.replay_until and "{date}" in path:
+                (options.project_dir / path.replace("{date}", f"{day:%Y-%m-%d}")).unlink(missing_ok=True)
+                day += DAY
 
 
 def _load_day(target: Target, shop: Shop, morning: dt.datetime) -> None:
@@ -121,4 +138,4 @@ def _phase(console: Console, phases: dict[str, float], name: str, words: str) ->
         yield
     took = time.perf_counter() - began
     phases[name] = phases.get(name, 0.0) + took
-    console.print(f"[green]✓[/green] {words} [dim]({took:.1f} s)[/dim]", highlight=False)
+    console.print(Text.assemble(("✓ ", "green"), words, (f" ({took:.1f} s)", "dim")))
