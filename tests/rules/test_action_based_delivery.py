@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from conftest import Build
+
 from activate.testing.scenario import Scenario
+
+Build = Callable[..., Scenario]
 
 CART = {"trigger": "cart"}
 
@@ -118,7 +122,7 @@ def test_1_5_the_match_key_tells_waiting_entries_apart(build: Build) -> None:
 
 
 def test_1_6_a_delay_longer_than_the_campaign(build: Build) -> None:
-    """1.6: Delay longer than (end − start): zero sends, config lint error."""
+    """1.6: Delay longer than (end - start): zero sends, config lint error."""
     scenario = carts(
         build(), active={"from": "2026-03-02", "until": "2026-03-02T12:00:00"}, steps=[{"wait": "13 hours"}]
     )

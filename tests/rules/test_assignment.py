@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
 from activate.testing.scenario import Scenario
+
+Build = Callable[..., Scenario]
 
 SEVEN = [{"name": f"arm_{number}"} for number in range(7)]
 
@@ -27,7 +30,7 @@ def everybody_visits(scenario: Scenario, at: str) -> list[str]:
     return scenario.tick(at)
 
 
-def test_4_9_a_person_who_comes_back_is_in_the_same_arm(build) -> None:
+def test_4_9_a_person_who_comes_back_is_in_the_same_arm(build: Build) -> None:
     """4.9: User deleted and recreated: new bucket in Braze; ours hashes external_id: same bucket."""
     scenario = visits(build(), 20, variants=SEVEN, control="50%")
     everybody_visits(scenario, "2026-03-02 10:00")
@@ -37,7 +40,7 @@ def test_4_9_a_person_who_comes_back_is_in_the_same_arm(build) -> None:
     assert set(arms.values()) == {2}
 
 
-def test_4_10_two_experiments_are_independent(build) -> None:
+def test_4_10_two_experiments_are_independent(build: Build) -> None:
     """4.10: Two experiments, different salts: assignments independent (agreement 50 % ± noise)."""
     scenario = visits(build(), 200, variants=[{"name": "a"}, {"name": "b"}])
     scenario.campaign("other", enter={"trigger": "visit"}, variants=[{"name": "a"}, {"name": "b"}])
@@ -50,7 +53,7 @@ def test_4_10_two_experiments_are_independent(build) -> None:
     assert 75 <= agreeing <= 125
 
 
-def test_4_15_seven_equal_arms(build) -> None:
+def test_4_15_seven_equal_arms(build: Build) -> None:
     """4.15: Seven equal variants: exact sevenths."""
     scenario = visits(build(), 210, variants=SEVEN)
     everybody_visits(scenario, "2026-03-02 10:00")
@@ -59,7 +62,7 @@ def test_4_15_seven_equal_arms(build) -> None:
     assert all(15 <= count <= 45 for count in arms.values())
 
 
-def test_4_the_weights_of_arms_are_relative(build) -> None:
+def test_4_the_weights_of_arms_are_relative(build: Build) -> None:
     """docs/rules.md: the arms take the ranges of their weights in file order."""
     scenario = visits(build(), 200, variants=[{"name": "rare", "weight": 1}, {"name": "usual", "weight": 9}])
     everybody_visits(scenario, "2026-03-02 10:00")
@@ -68,7 +71,7 @@ def test_4_the_weights_of_arms_are_relative(build) -> None:
     assert arms["rare"] + arms["usual"] == 200
 
 
-def test_4_the_assignment_is_stored(build) -> None:
+def test_4_the_assignment_is_stored(build: Build) -> None:
     """4: Store assignment; ranges change only by moving boundaries."""
     scenario = visits(build(), 10, control="100%", steps=[{"wait": "1 hour"}])
     everybody_visits(scenario, "2026-03-02 10:00")
@@ -76,7 +79,7 @@ def test_4_the_assignment_is_stored(build) -> None:
     assert {line.split(": ")[1] for line in scenario.tick("2026-03-02 11:00")} == {"withhold control_group"}
 
 
-def test_4_the_global_control_group_and_transactional_messages(build) -> None:
+def test_4_the_global_control_group_and_transactional_messages(build: Build) -> None:
     """4: Global control: own salt, per tenant, excluded before step 1; transactional exempt by tag."""
     scenario = build(global_control="100%").profile("ada")
     scenario.campaign("offer", enter={"trigger": "visit"}, control="100%")
@@ -88,7 +91,7 @@ def test_4_the_global_control_group_and_transactional_messages(build) -> None:
     ]
 
 
-def test_4_the_global_group_is_the_same_for_every_campaign(build) -> None:
+def test_4_the_global_group_is_the_same_for_every_campaign(build: Build) -> None:
     """4: Global control: own salt."""
     scenario = visits(build(global_control="30%"), 60)
     scenario.campaign("other", enter={"trigger": "visit"}).tick("2026-03-01 00:01")
@@ -101,14 +104,14 @@ def test_4_the_global_group_is_the_same_for_every_campaign(build) -> None:
     assert 5 <= len(held["test"]) <= 32
 
 
-def test_4_2_an_exception_before_the_entry_is_ignored(build) -> None:
+def test_4_2_an_exception_before_the_entry_is_ignored(build: Build) -> None:
     """4.2: Exit event before entry: ignored; use a filter."""
     scenario = visits(build(), 1, exceptions=[{"event": "buy"}])
     scenario.event("buy", "person 0", at="2026-03-02 09:59:59")
     assert everybody_visits(scenario, "2026-03-02 10:00") == ["person 0 test/1: send ready"]
 
 
-def test_4_7_re_entry_during_the_first_instance(build) -> None:
+def test_4_7_re_entry_during_the_first_instance(build: Build) -> None:
     """4.7: Re-entry during first instance: two instances."""
     scenario = visits(build(), 1, steps=[{}, {"wait": "1 day"}])
     everybody_visits(scenario, "2026-03-02 10:00")
@@ -118,7 +121,7 @@ def test_4_7_re_entry_during_the_first_instance(build) -> None:
 
 
 @pytest.mark.parametrize(("on_edit", "third"), [("keep", []), ("adopt", ["person 0 test/3: send ready"])])
-def test_4_14_a_journey_that_is_edited(build, on_edit: str, third: list[str]) -> None:
+def test_4_14_a_journey_that_is_edited(build: Build, on_edit: str, third: list[str]) -> None:
     """4.14: Journey edited: running instances finish their version."""
     scenario = visits(build(), 1, steps=[{}, {"wait": "1 day"}, {"wait": "1 day"}][:2])
     everybody_visits(scenario, "2026-03-02 10:00")
@@ -129,7 +132,7 @@ def test_4_14_a_journey_that_is_edited(build, on_edit: str, third: list[str]) ->
 
 
 @pytest.mark.parametrize(("on_suppressed", "second"), [("advance", ["person 0 test/2: send ready"]), ("exit", [])])
-def test_4_a_suppressed_step(build, on_suppressed: str, second: list[str]) -> None:
+def test_4_a_suppressed_step(build: Build, on_suppressed: str, second: list[str]) -> None:
     """4: Suppression advances the user by default (`on_suppressed: advance | exit | wait`)."""
     steps = [{"channels": ["push"]}, {"wait": "1 day", "channels": ["email"]}]
     scenario = visits(build(), 1, on_suppressed=on_suppressed, steps=steps)

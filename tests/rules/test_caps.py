@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from activate.policy import FrequencyCap
 from activate.testing.scenario import Scenario
+
+Build = Callable[..., Scenario]
 
 DAILY = [{"limit": 1, "per": "calendar day"}]
 ROLLING = [{"limit": 1, "per": "1 day"}]
@@ -28,14 +32,14 @@ def sent(scenario: Scenario, name: str, at: str) -> list[str]:
     ("caps", "second"),
     [(DAILY, "send ready"), (ROLLING, "defer frequency_cap until 2026-03-03 23:00:00")],
 )
-def test_3_1_calendar_and_rolling_days(build, caps: list[dict[str, object]], second: str) -> None:
+def test_3_1_calendar_and_rolling_days(build: Build, caps: list[dict[str, object]], second: str) -> None:
     """3.1: 1/day calendar: 23:00 then 00:00 next date: both sent. Rolling: second blocked until 23:00."""
     scenario = campaigns(build(frequency_caps=caps), "hello", when_capped="wait")
     assert sent(scenario, "hello", "2026-03-02 23:00") == ["ada hello/1: send ready"]
     assert sent(scenario, "hello", "2026-03-03 00:00") == [f"ada hello/1: {second}"]
 
 
-def test_3_1_the_calendar_day_is_the_persons(build) -> None:
+def test_3_1_the_calendar_day_is_the_persons(build: Build) -> None:
     """3: Default rolling; calendar uses user zone."""
     scenario = campaigns(build(frequency_caps=DAILY), "hello", when_capped="wait").profile("ada", zone="Asia/Tokyo")
     assert sent(scenario, "hello", "2026-03-02 14:59") == ["ada hello/1: send ready"]
@@ -51,16 +55,12 @@ def test_3_1_the_calendar_day_is_the_persons(build) -> None:
         ("calendar month", "2026-03-02 00:00", "2026-04-01 00:00:00"),
     ],
 )
-def test_3_1_calendar_weeks_and_months(build, per: str, first: str, next_period: str) -> None:
+def test_3_1_calendar_weeks_and_months(build: Build, per: str, first: str, next_period: str) -> None:
     """docs/rules.md: `calendar day`, `week` (from Monday), `month`: messages with `queued_at ≥` its first instant."""
     caps = [{"limit": 1, "per": per}]
-    scenario = campaigns(
-        build(frequency_caps=caps), "hello", when_capped="wait", steps=[{"expires": "60 days"}]
-    )
+    scenario = campaigns(build(frequency_caps=caps), "hello", when_capped="wait", steps=[{"expires": "60 days"}])
     assert sent(scenario, "hello", first) == ["ada hello/1: send ready"]
-    assert sent(scenario, "hello", "2026-03-08 23:59:59") == [
-        f"ada hello/1: defer frequency_cap until {next_period}"
-    ]
+    assert sent(scenario, "hello", "2026-03-08 23:59:59") == [f"ada hello/1: defer frequency_cap until {next_period}"]
     assert scenario.tick(next_period) == ["ada hello/1: send ready"]
 
 
@@ -68,14 +68,14 @@ def test_3_1_calendar_weeks_and_months(build, per: str, first: str, next_period:
     ("at", "decided"),
     [("2026-03-03 11:59:59.999999", "suppress frequency_cap"), ("2026-03-03 12:00", "send ready")],
 )
-def test_3_2_the_edge_of_a_rolling_day(build, at: str, decided: str) -> None:
+def test_3_2_the_edge_of_a_rolling_day(build: Build, at: str, decided: str) -> None:
     """3.2: Rolling edge: exactly 86,400 s later allowed."""
     scenario = campaigns(build(frequency_caps=ROLLING), "hello")
     assert sent(scenario, "hello", "2026-03-02 12:00") == ["ada hello/1: send ready"]
     assert sent(scenario, "hello", at) == [f"ada hello/1: {decided}"]
 
 
-def test_3_3_the_higher_priority_wins_and_the_loser_names_it(build) -> None:
+def test_3_3_the_higher_priority_wins_and_the_loser_names_it(build: Build) -> None:
     """3.3: Two campaigns, same run, cap 1: only the higher priority; loser's row names winner."""
     scenario = build(frequency_caps=ROLLING)
     scenario.campaign("low", enter={"trigger": "visit"}, priority=10)
@@ -89,7 +89,7 @@ def test_3_3_the_higher_priority_wins_and_the_loser_names_it(build) -> None:
     assert (loser["rule"], loser["observed"]) == ("frequency_caps[0]", 1)
 
 
-def test_3_3_without_a_difference_in_priority_the_earlier_due_wins(build) -> None:
+def test_3_3_without_a_difference_in_priority_the_earlier_due_wins(build: Build) -> None:
     """3: Priority: per user, sort (priority desc, due_ts, campaign_id, key)."""
     scenario = campaigns(build(frequency_caps=ROLLING), "b", "a_z", "a1")
     scenario.event("b", "ada", at="2026-03-02 11:59").event("a_z", "ada", at="2026-03-02 12:00")
@@ -99,48 +99,44 @@ def test_3_3_without_a_difference_in_priority_the_earlier_due_wins(build) -> Non
     assert scenario.tick("2026-03-04 12:00") == ["ada a1/1: send ready", "ada a_z/1: suppress frequency_cap"]
 
 
-def test_3_5_a_deferred_message_counts_when_it_is_sent(build) -> None:
+def test_3_5_a_deferred_message_counts_when_it_is_sent(build: Build) -> None:
     """3.5: Deferred message counts on its real send date."""
     window = {"open": "08:00", "close": "22:00"}
     scenario = campaigns(build(frequency_caps=ROLLING, time_window=window), "hello")
-    assert sent(scenario, "hello", "2026-03-02 23:00") == [
-        "ada hello/1: defer window_closed until 2026-03-03 08:00:00"
-    ]
+    assert sent(scenario, "hello", "2026-03-02 23:00") == ["ada hello/1: defer window_closed until 2026-03-03 08:00:00"]
     assert scenario.tick("2026-03-03 08:00") == ["ada hello/1: send ready"]
     assert sent(scenario, "hello", "2026-03-04 07:59:59")[-1].startswith("ada hello/1: defer window_closed")
     assert scenario.tick("2026-03-04 08:00") == ["ada hello/1: send ready"]
 
 
-def test_3_5_a_deferral_by_one_cap_until_there_is_room(build) -> None:
+def test_3_5_a_deferral_by_one_cap_until_there_is_room(build: Build) -> None:
     """3: `defer` to the instant the blocking message leaves the window, bounded by expiry and attempts."""
     caps = [{"limit": 1, "per": "1 hour"}, {"limit": 2, "per": "6 hours"}]
     scenario = campaigns(build(frequency_caps=caps), "hello", when_capped="wait")
     assert sent(scenario, "hello", "2026-03-02 10:00") == ["ada hello/1: send ready"]
     assert sent(scenario, "hello", "2026-03-02 11:00") == ["ada hello/1: send ready"]
-    assert sent(scenario, "hello", "2026-03-02 11:30") == [
-        "ada hello/1: defer frequency_cap until 2026-03-02 16:00:00"
-    ]
+    assert sent(scenario, "hello", "2026-03-02 11:30") == ["ada hello/1: defer frequency_cap until 2026-03-02 16:00:00"]
     row = scenario.decisions()[-1]
     assert (row["rule"], row["observed"], row["evidence"]) == ("frequency_caps[0]", 1, None)
     assert scenario.tick("2026-03-02 12:00") == []  # the first cap has room again, the second has not: nothing new
     assert scenario.tick("2026-03-02 16:00") == ["ada hello/1: send ready"]
 
 
-def test_3_5_a_deferral_past_the_expiry(build) -> None:
+def test_3_5_a_deferral_past_the_expiry(build: Build) -> None:
     """3: `defer` to the instant the blocking message leaves the window, bounded by expiry and attempts."""
-    scenario = campaigns(
-        build(frequency_caps=ROLLING), "hello", when_capped="wait", steps=[{"expires": "23 hours"}]
-    )
+    scenario = campaigns(build(frequency_caps=ROLLING), "hello", when_capped="wait", steps=[{"expires": "23 hours"}])
     sent(scenario, "hello", "2026-03-02 10:00")
     assert sent(scenario, "hello", "2026-03-02 11:00") == ["ada hello/1: suppress frequency_cap"]
 
 
-def test_3_6_a_message_counts_for_its_channel_and_for_any(build) -> None:
+def test_3_6_a_message_counts_for_its_channel_and_for_any(build: Build) -> None:
     """3.6: Push+email campaign: one per channel, one toward "any"."""
     caps = [{"limit": 1, "per": "1 day", "channel": "push"}, {"limit": 2, "per": "1 day"}]
     scenario = build(frequency_caps=caps)
     for number, channel in enumerate(["push", "email", "push", "sms"]):
-        scenario.campaign(f"c{number}", enter={"trigger": "visit"}, priority=90 - number, steps=[{"channels": [channel]}])
+        scenario.campaign(
+            f"c{number}", enter={"trigger": "visit"}, priority=90 - number, steps=[{"channels": [channel]}]
+        )
     scenario.profile("ada").tick("2026-03-01 00:00")
     assert sent(scenario, "visit", "2026-03-02 12:00") == [
         "ada c0/1: send ready",
@@ -152,7 +148,7 @@ def test_3_6_a_message_counts_for_its_channel_and_for_any(build) -> None:
     assert rules == {"c2": "frequency_caps[0]", "c3": "frequency_caps[1]"}
 
 
-def test_3_6_caps_by_tag_campaign_and_class(build) -> None:
+def test_3_6_caps_by_tag_campaign_and_class(build: Build) -> None:
     """3: Rule = limit, period, zone, channels, tags, class. All matching rules AND; most restrictive wins."""
     caps = [
         {"limit": 1, "per": "1 day", "tag": "promotion"},
@@ -161,9 +157,10 @@ def test_3_6_caps_by_tag_campaign_and_class(build) -> None:
     ]
     scenario = campaigns(build(frequency_caps=caps), "promo", "sale", tags=["promotion"])
     campaigns(scenario, "plain", "other").tick("2026-01-01 00:01")
-    decided = [sent(scenario, name, f"2026-03-02 12:0{minute}") for minute, name in enumerate(
-        ["promo", "sale", "plain", "plain", "other", "other"]
-    )]
+    decided = [
+        sent(scenario, name, f"2026-03-02 12:0{minute}")
+        for minute, name in enumerate(["promo", "sale", "plain", "plain", "other", "other"])
+    ]
     assert [line.split(": ")[1] for [line] in decided] == [
         "send ready", "suppress frequency_cap", "send ready", "suppress frequency_cap", "send ready",
         "suppress frequency_cap",
@@ -173,7 +170,7 @@ def test_3_6_caps_by_tag_campaign_and_class(build) -> None:
     ]
 
 
-def test_3_8_people_in_a_control_group_take_no_room(build) -> None:
+def test_3_8_people_in_a_control_group_take_no_room(build: Build) -> None:
     """3.8: Control-withheld: count 0."""
     scenario = campaigns(build(frequency_caps=ROLLING), "held", control="100%", priority=90)
     campaigns(scenario, "sent").tick("2026-01-01 00:01")
@@ -181,7 +178,7 @@ def test_3_8_people_in_a_control_group_take_no_room(build) -> None:
     assert scenario.tick("2026-03-02 12:00") == ["ada held/1: withhold control_group", "ada sent/1: send ready"]
 
 
-def test_3_8_people_in_a_control_group_are_held_to_caps(build) -> None:
+def test_3_8_people_in_a_control_group_are_held_to_caps(build: Build) -> None:
     """docs/rules.md: A withheld candidate has passed every gate before, and takes no room."""
     scenario = campaigns(build(frequency_caps=ROLLING), "sent", priority=90)
     campaigns(scenario, "held", control="100%").tick("2026-01-01 00:01")
@@ -189,7 +186,7 @@ def test_3_8_people_in_a_control_group_are_held_to_caps(build) -> None:
     assert scenario.tick("2026-03-02 12:00") == ["ada held/1: suppress frequency_cap", "ada sent/1: send ready"]
 
 
-def test_3_9_a_cap_that_is_lowered_applies_at_once(build) -> None:
+def test_3_9_a_cap_that_is_lowered_applies_at_once(build: Build) -> None:
     """3.9: Cap lowered mid-window: applies at once to next decision; [...] Ours retroactive."""
     scenario = campaigns(build(frequency_caps=[{"limit": 5, "per": "1 day"}]), "hello")
     sent(scenario, "hello", "2026-03-02 10:00")
@@ -199,7 +196,7 @@ def test_3_9_a_cap_that_is_lowered_applies_at_once(build) -> None:
 
 
 @pytest.mark.parametrize(("counts", "marketing"), [(None, "send ready"), (True, "suppress frequency_cap")])
-def test_3_10_transactional_messages_and_caps(build, counts: bool | None, marketing: str) -> None:
+def test_3_10_transactional_messages_and_caps(build: Build, counts: bool | None, marketing: str) -> None:
     """3.10: Transactional at cap: sends; marketing after it unaffected unless `counts_toward_cap`."""
     scenario = campaigns(
         build(frequency_caps=[{"limit": 2, "per": "1 day"}]), "receipt", counts_toward_caps=counts,
@@ -212,23 +209,25 @@ def test_3_10_transactional_messages_and_caps(build, counts: bool | None, market
     assert sent(scenario, "receipt", "2026-03-02 10:03") == ["ada receipt/1: send ready"]
 
 
-def test_3_11_a_limit_of_zero_blocks(build) -> None:
+def test_3_11_a_limit_of_zero_blocks(build: Build) -> None:
     """3.11: Rule with limit 0 = block; null = no rule."""
     caps = [{"limit": 0, "per": "1 day", "channel": "push"}]
     scenario = campaigns(build(frequency_caps=caps), "hello", when_capped="wait")
     assert sent(scenario, "hello", "2026-03-02 10:00") == ["ada hello/1: suppress frequency_cap"]
     assert (scenario.decisions()[0]["observed"], scenario.decisions()[0]["evidence"]) == (0, None)
-    assert sent(campaigns(build(frequency_caps=[]), "hello"), "hello", "2026-03-02 10:00") == ["ada hello/1: send ready"]
+    assert sent(campaigns(build(frequency_caps=[]), "hello"), "hello", "2026-03-02 10:00") == [
+        "ada hello/1: send ready"
+    ]
 
 
-def test_3_12_who_is_not_re_eligible_never_comes_to_the_caps(build) -> None:
+def test_3_12_who_is_not_re_eligible_never_comes_to_the_caps(build: Build) -> None:
     """3.12: Cap and re-eligibility both fail (docs/rules.md: the first gate that does not pass decides)."""
     scenario = campaigns(build(frequency_caps=ROLLING), "hello", re_enter="never")
     sent(scenario, "hello", "2026-03-02 10:00")
     assert sent(scenario, "hello", "2026-03-02 11:00") == ["ada hello/0: suppress not_re_eligible"]
 
 
-def test_3_13_more_than_a_hundred_messages_a_week(build) -> None:
+def test_3_13_more_than_a_hundred_messages_a_week(build: Build) -> None:
     """3.13: >100 messages/week: exact (Braze tag caps degrade)."""
     scenario = campaigns(build(frequency_caps=[{"limit": 101, "per": "7 days", "tag": "news"}]), "hello", tags=["news"])
     for number in range(103):
@@ -249,7 +248,7 @@ def test_3_13_more_than_a_hundred_messages_a_week(build) -> None:
         ("accepted", True, "suppress frequency_cap"),
     ],
 )
-def test_3_what_definitely_failed_gives_its_room_back(build, status: str, final: bool, decided: str) -> None:
+def test_3_what_definitely_failed_gives_its_room_back(build: Build, status: str, final: bool, decided: str) -> None:
     """3: Count `accepted` and `unknown`; release on definite pre-acceptance failure."""
     scenario = campaigns(build(frequency_caps=ROLLING), "hello")
     sent(scenario, "hello", "2026-03-02 10:00")
@@ -257,7 +256,7 @@ def test_3_what_definitely_failed_gives_its_room_back(build, status: str, final:
     assert sent(scenario, "hello", "2026-03-02 11:00") == [f"ada hello/1: {decided}"]
 
 
-def test_3_tags_are_those_of_the_time_of_queueing(build) -> None:
+def test_3_tags_are_those_of_the_time_of_queueing(build: Build) -> None:
     """3: Tags snapshotted at send."""
     scenario = campaigns(build(frequency_caps=[{"limit": 1, "per": "1 day", "tag": "news"}]), "a", tags=["news"])
     campaigns(scenario, "b", tags=["news"]).tick("2026-01-01 00:01")

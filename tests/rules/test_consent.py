@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from activate.testing.scenario import Scenario
+
+Build = Callable[..., Scenario]
 
 TWO = [{"channels": ["push", "email"]}]
 
@@ -29,7 +33,7 @@ def hello(scenario: Scenario, **keys: object) -> Scenario:
     ],
 )
 def test_8_the_first_channel_with_an_address_and_consent(
-    build, profile: dict[str, object], decided: str, channel: str | None
+    build: Build, profile: dict[str, object], decided: str, channel: str | None
 ) -> None:
     """8: Email: opted_in / subscribed (default) / unsubscribed; default audience = first two."""
     scenario = hello(build(), steps=TWO).profile("ada", **profile)
@@ -38,13 +42,13 @@ def test_8_the_first_channel_with_an_address_and_consent(
     assert scenario.decisions()[0]["channel"] == channel
 
 
-def test_8_a_channel_without_a_consent_column_needs_none(build) -> None:
+def test_8_a_channel_without_a_consent_column_needs_none(build: Build) -> None:
     """docs/rules.md: consent (...; always, for a channel without `consent`)."""
     scenario = hello(build(), steps=[{"channels": ["sms"]}]).profile("ada")
     assert scenario.event("visit", "ada", at="2026-03-02 10:00").tick("2026-03-02 10:00") == ["ada hello/1: send ready"]
 
 
-def test_8_no_profile_and_two_profiles(build) -> None:
+def test_8_no_profile_and_two_profiles(build: Build) -> None:
     """docs/rules.md: `no_profile`, `duplicate_profile`."""
     scenario = hello(build()).profile("ada").profile_twice("ada")
     scenario.event("visit", "ada", at="2026-03-02 10:00").event("visit", "bob", at="2026-03-02 10:00")
@@ -54,7 +58,7 @@ def test_8_no_profile_and_two_profiles(build) -> None:
     ]
 
 
-def test_8_3_an_unsubscribe_while_the_message_waits(build) -> None:
+def test_8_3_an_unsubscribe_while_the_message_waits(build: Build) -> None:
     """8.3: Unsubscribe between decide and dispatch: suppressed (here: between the trigger and the decision)."""
     scenario = hello(build(time_window={"open": "08:00", "close": "22:00"})).profile("ada")
     scenario.event("visit", "ada", at="2026-03-02 23:00").tick("2026-03-02 23:00")

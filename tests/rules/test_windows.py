@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 
 import pytest
 
 from activate.testing.scenario import Scenario
+
+Build = Callable[..., Scenario]
 
 DAYTIME = {"open": "08:00", "close": "22:00"}
 
@@ -14,7 +17,9 @@ DAYTIME = {"open": "08:00", "close": "22:00"}
 def held(scenario: Scenario, *names: str, **keys: object) -> Scenario:
     """Campaigns that send at once, for Ada, launched long before."""
     for name in names or ("hello",):
-        scenario.campaign(name, **{"enter": {"trigger": "visit"}, "re_enter": "always", "on_retrigger": "stack", **keys})
+        scenario.campaign(
+            name, **{"enter": {"trigger": "visit"}, "re_enter": "always", "on_retrigger": "stack", **keys}
+        )
     scenario.tick("2026-01-01 00:00")
     return scenario
 
@@ -30,8 +35,8 @@ def held(scenario: Scenario, *names: str, **keys: object) -> Scenario:
         ("2026-03-03 08:00:00", "send ready"),
     ],
 )
-def test_2_1_the_edges_of_quiet_hours(build, at: str, decided: str) -> None:
-    """2.1: 22:00–08:00: 21:59:59 sends; 22:00 quiet; 07:59:59 quiet; 08:00 sends; **00:00 and 00:30 quiet**."""
+def test_2_1_the_edges_of_quiet_hours(build: Build, at: str, decided: str) -> None:
+    """2.1: 22:00-08:00: 21:59:59 sends; 22:00 quiet; 07:59:59 quiet; 08:00 sends; **00:00 and 00:30 quiet**."""
     scenario = held(build(time_window=DAYTIME)).profile("ada").event("visit", "ada", at=at)
     assert scenario.tick(at) == [f"ada hello/1: {decided}"]
 
@@ -43,7 +48,7 @@ def test_2_1_the_edges_of_quiet_hours(build, at: str, decided: str) -> None:
         ("01:30", "2026-10-31 12:00", "2026-11-01 05:30:00"),
     ],
 )
-def test_2_2_a_local_time_that_never_comes_or_comes_twice(build, clock: str, entered: str, due: str) -> None:
+def test_2_2_a_local_time_that_never_comes_or_comes_twice(build: Build, clock: str, entered: str, due: str) -> None:
     """2.2: New York 2026-03-08 02:30 → 03:00 EDT = 07:00Z. 2026-11-01 01:30 → 05:30Z (first)."""
     scenario = held(build(), steps=[{"wait": f"in 1 day at {clock}"}]).profile("ada", zone="America/New_York")
     scenario.event("visit", "ada", at=entered).tick(entered)
@@ -55,15 +60,15 @@ def test_2_2_a_local_time_that_never_comes_or_comes_twice(build, clock: str, ent
     ("quiet_from", "opens"),
     [("2026-03-08 03:00", "2026-03-08 12:00:00"), ("2026-11-01 02:00", "2026-11-01 13:00:00")],
 )
-def test_2_3_nights_of_nine_and_eleven_hours(build, quiet_from: str, opens: str) -> None:
-    """2.3: New York 22:00–08:00 lasts 9 h on 7→8 Mar 2026 and 11 h on 31 Oct→1 Nov."""
+def test_2_3_nights_of_nine_and_eleven_hours(build: Build, quiet_from: str, opens: str) -> None:
+    """2.3: New York 22:00-08:00 lasts 9 h on 7→8 Mar 2026 and 11 h on 31 Oct→1 Nov."""
     scenario = held(build(time_window=DAYTIME)).profile("ada", zone="America/New_York")
     scenario.event("visit", "ada", at=quiet_from)
     assert scenario.tick(quiet_from) == [f"ada hello/1: defer window_closed until {opens}"]
     assert scenario.tick(opens) == ["ada hello/1: send ready"]
 
 
-def test_2_3_a_window_that_opens_at_a_time_that_comes_twice_opens_late(build) -> None:
+def test_2_3_a_window_that_opens_at_a_time_that_comes_twice_opens_late(build: Build) -> None:
     """2: Fold: targets use first occurrence; quiet end uses second."""
     scenario = held(build(time_window={"open": "01:30", "close": "21:00"})).profile("ada", zone="America/New_York")
     scenario.event("visit", "ada", at="2026-11-01 05:30")
@@ -71,7 +76,7 @@ def test_2_3_a_window_that_opens_at_a_time_that_comes_twice_opens_late(build) ->
     assert scenario.tick("2026-11-01 06:30") == ["ada hello/1: send ready"]
 
 
-def test_2_4_weekdays_are_local(build) -> None:
+def test_2_4_weekdays_are_local(build: Build) -> None:
     """2.4: Weekday test uses local date: Mon 05:00 Tokyo is Sun 20:00Z: allowed."""
     window = {"open": "05:00", "close": "22:00", "weekdays": ["monday"]}
     scenario = held(build(time_window=window)).profile("ada", zone="Asia/Tokyo").profile("bob", zone="UTC")
@@ -82,7 +87,7 @@ def test_2_4_weekdays_are_local(build) -> None:
     ]
 
 
-def test_2_4_a_window_over_midnight_belongs_to_the_day_it_opens(build) -> None:
+def test_2_4_a_window_over_midnight_belongs_to_the_day_it_opens(build: Build) -> None:
     """2: Overnight window belongs to the weekday of its start."""
     window = {"open": "22:00", "close": "02:00", "weekdays": ["friday"]}
     scenario = held(build(time_window=window)).profile("ada")
@@ -92,7 +97,7 @@ def test_2_4_a_window_over_midnight_belongs_to_the_day_it_opens(build) -> None:
     assert scenario.tick("2026-03-07 22:00") == ["ada hello/1: suppress expired_in_quiet_hours"]
 
 
-def test_2_5_an_invalid_zone_is_not_a_missing_one(build) -> None:
+def test_2_5_an_invalid_zone_is_not_a_missing_one(build: Build) -> None:
     """2.5: Zone `"(GMT-08:00) Pacific"` = `zone_invalid`, distinct from `zone_missing`."""
     scenario = held(build(time_window=DAYTIME)).profile("ada", zone="(GMT-08:00) Pacific").profile("bob", zone=None)
     scenario.event("visit", "ada", at="2026-03-02 12:00").event("visit", "bob", at="2026-03-02 12:00")
@@ -102,7 +107,7 @@ def test_2_5_an_invalid_zone_is_not_a_missing_one(build) -> None:
     ]
 
 
-def test_2_5_a_zone_for_people_whose_own_is_unknown(build) -> None:
+def test_2_5_a_zone_for_people_whose_own_is_unknown(build: Build) -> None:
     """2: Zone order: valid profile zone → [...] → campaign fallback → workspace."""
     scenario = build(time_window={**DAYTIME, "unknown_zone": "Asia/Tokyo"})
     held(scenario, "hello").profile("ada", zone="Mars/Olympus").profile("bob", zone=None)
@@ -117,7 +122,7 @@ def test_2_5_a_zone_for_people_whose_own_is_unknown(build) -> None:
     ]
 
 
-def test_2_6_a_person_who_moves_while_held_back(build) -> None:
+def test_2_6_a_person_who_moves_while_held_back(build: Build) -> None:
     """2.6: Zone changes while deferred: recompute from the instant now."""
     scenario = held(build(time_window=DAYTIME)).profile("ada", zone="Europe/Berlin")
     scenario.event("visit", "ada", at="2026-03-02 22:00")
@@ -133,7 +138,7 @@ def test_2_6_a_person_who_moves_while_held_back(build) -> None:
         ("601 minutes", "defer window_closed until 2026-03-03 08:00:00"),
     ],
 )
-def test_2_7_a_message_that_would_wake_up_expired(build, expires: str, decided: str) -> None:
+def test_2_7_a_message_that_would_wake_up_expired(build: Build, expires: str, decided: str) -> None:
     """2.7: Deferred past `expires_at`: `expired_in_quiet_hours`; no send."""
     scenario = held(build(time_window=DAYTIME), steps=[{"expires": expires}]).profile("ada")
     scenario.event("visit", "ada", at="2026-03-02 22:00")
@@ -145,8 +150,8 @@ def test_2_7_a_message_that_would_wake_up_expired(build, expires: str, decided: 
     ("policy", "sent"),
     [("all", ["a", "a", "b"]), ("latest", ["b"]), ("latest_per_campaign", ["a", "b"])],
 )
-def test_2_8_three_messages_held_overnight(build, policy: str, sent: list[str]) -> None:
-    """2.8: Three messages held overnight: policy `all | latest | one_per_campaign` [...]; default `latest per campaign`."""
+def test_2_8_three_messages_held_overnight(build: Build, policy: str, sent: list[str]) -> None:
+    """2.8: Three messages held overnight: policy `all | latest | one_per_campaign` [...]."""
     scenario = held(build(time_window={**DAYTIME, "held": policy}), "a", enter={"trigger": "visit"})
     scenario.campaign("b", enter={"trigger": "look"}).profile("ada").tick("2026-01-02 00:00")
     scenario.event("visit", "ada", at="2026-03-02 22:30", id="first").event("visit", "ada", at="2026-03-02 23:30")
@@ -160,7 +165,7 @@ def test_2_8_three_messages_held_overnight(build, policy: str, sent: list[str]) 
     assert {row["evidence"] for row in superseded} <= {row["entry_id"] for row in scenario.messages()}
 
 
-def test_2_8_the_default_is_the_latest_of_each_campaign(build) -> None:
+def test_2_8_the_default_is_the_latest_of_each_campaign(build: Build) -> None:
     """2.8: default `latest per campaign`, then caps."""
     scenario = held(build(time_window=DAYTIME)).profile("ada")
     scenario.event("visit", "ada", at="2026-03-02 22:30").event("visit", "ada", at="2026-03-02 23:30", id="kept")
@@ -170,7 +175,7 @@ def test_2_8_the_default_is_the_latest_of_each_campaign(build) -> None:
     assert scenario.messages()[0]["entry_id"] == kept
 
 
-def test_2_9_a_held_message_is_not_queued(build) -> None:
+def test_2_9_a_held_message_is_not_queued(build: Build) -> None:
     """2.9: Hold, not provider scheduling: SendGrid cannot cancel within 10 min of `send_at`."""
     scenario = held(build(time_window=DAYTIME)).profile("ada").event("visit", "ada", at="2026-03-02 22:30")
     scenario.tick("2026-03-02 23:00")
@@ -179,7 +184,7 @@ def test_2_9_a_held_message_is_not_queued(build) -> None:
     assert [message["queued_at"] for message in scenario.messages()] == [dt.datetime(2026, 3, 3, 8)]
 
 
-def test_2_10_a_message_is_valid_until_quiet_hours_begin(build) -> None:
+def test_2_10_a_message_is_valid_until_quiet_hours_begin(build: Build) -> None:
     """2.10: Accepted 21:59, queued at carrier: [...] set validity = seconds to quiet start."""
     scenario = held(build(time_window=DAYTIME)).profile("ada", zone="America/New_York")
     scenario.event("visit", "ada", at="2026-03-07 12:59")
@@ -191,14 +196,14 @@ def test_2_10_a_message_is_valid_until_quiet_hours_begin(build) -> None:
     ("when_closed", "decided"),
     [("wait", "defer window_closed until 2026-03-03 08:00:00"), ("drop", "suppress window_closed")],
 )
-def test_2_12_what_is_triggered_outside_the_window(build, when_closed: str, decided: str) -> None:
+def test_2_12_what_is_triggered_outside_the_window(build: Build, when_closed: str, decided: str) -> None:
     """2.12: Trigger outside "only between" window: Braze drops [...]. Expose both switches."""
     scenario = held(build(time_window={**DAYTIME, "when_closed": when_closed})).profile("ada")
     scenario.event("visit", "ada", at="2026-03-02 23:00")
     assert scenario.tick("2026-03-02 23:00") == [f"ada hello/1: {decided}"]
 
 
-def test_2_a_zone_for_everybody(build) -> None:
+def test_2_a_zone_for_everybody(build: Build) -> None:
     """docs/rules.md: Where `time_window.zone` names a zone, only the window uses it; waits use the person's."""
     scenario = held(
         build(time_window={**DAYTIME, "zone": "Europe/Berlin"}), steps=[{"wait": "in 1 day at 06:00"}]
@@ -209,7 +214,7 @@ def test_2_a_zone_for_everybody(build) -> None:
     assert scenario.tick("2026-03-03 07:00") == ["ada hello/1: send ready"]
 
 
-def test_2_transactional_messages_pass(build) -> None:
+def test_2_transactional_messages_pass(build: Build) -> None:
     """docs/rules.md: transactional campaigns and `time_window: none` pass."""
     scenario = build(time_window=DAYTIME).profile("ada")
     scenario.campaign("receipt", enter={"trigger": "visit"}, **{"class": "transactional"})

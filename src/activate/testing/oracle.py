@@ -10,7 +10,6 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
 
-from activate.campaign import Campaign
 from activate.policy import Policy
 from activate.project import Model
 from activate.testing.oracle_caps import Counted, as_message, message_id, rank, refuse, takes_room
@@ -25,6 +24,7 @@ from activate.testing.oracle_state import (
     Predicate,
     Snapshot,
     State,
+    TickView,
     as_text,
     definitely_failed,
 )
@@ -44,43 +44,36 @@ class Oracle:
 
     def tick(self, now: dt.datetime, snapshot: Snapshot) -> None:
         """Decide about everybody at `now`; what was decided is appended to `state`."""
-        self._compare_segments(now, snapshot)
-        newcomers = self._open_doors(now, snapshot)
-        for entry in newcomers:
-            self.state.entries[entry.entry_id] = entry
+        view = TickView(now, snapshot, self.policy, self.models, self.predicates)
+        self._compare_segments(view)
+        self._open_doors(view)
         for user_id in sorted({entry.user_id for entry in self.state.entries.values()}):
-            self._decide(user_id, now, snapshot)
+            self._decide(user_id, view)
         for campaign in snapshot.campaigns:
             self.state.scans.setdefault(campaign.campaign, []).append(now)
 
     # -- entering -------------------------------------------------------------------------------------------------
 
-    def _compare_segments(self, now: dt.datetime, snapshot: Snapshot) -> None:
-        for segment in sorted({campaign.enter.segment for campaign in snapshot.campaigns if campaign.enter.segment}):
-            key = self.models[segment].key or ""
-            before = self.state.members(segment)
-            found = {user_id for row in snapshot.tables[segment] if (user_id := as_text(row[key])) is not None}
-            changes = [(user_id, "enter") for user_id in found - before] + [(u, "exit") for u in before - found]
-            self.state.memberships += [Membership(segment, user_id, change, now) for user_id, change in sorted(changes)]
+    def _compare_segments(self, view: TickView) -> None:
+        campaigns = view.snapshot.campaigns
+        for segment in sorted({campaign.enter.segment for campaign in campaigns if campaign.enter.segment}):
+            before, found = self.state.members(segment), _people_in(view, segment)
+            changes = [(user_id, "enter") for user_id in found - before]
+            changes += [(user_id, "exit") for user_id in before - found]
+            self.state.memberships += [Membership(segment, *change, view.now) for change in sorted(changes)]
 
-    def _open_doors(self, now: dt.datetime, snapshot: Snapshot) -> list[Entry]:
+    def _open_doors(self, view: TickView) -> None:
         entries: list[Entry] = []
-        refusals: list[Decision] = []
-        for campaign in snapshot.campaigns:
-            door = Door(self.policy, self.models, self.predicates, self.state, snapshot, campaign, now)
-            for user_id in self._people_at(campaign, snapshot):
-                entered, refused = door.pass_through(user_id)
+        decisions: list[Decision] = []
+        for campaign in view.snapshot.campaigns:
+            door = Door(view, self.state, campaign)
+            model = campaign.enter.model
+            for user_id in sorted(_people_in(view, model) | self.state.members(model, ever=True)):
+                entered, decided = door.pass_through(user_id)
                 entries += entered
-                refusals += refused
-        self.state.decisions += refusals
-        return entries
-
-    def _people_at(self, campaign: Campaign, snapshot: Snapshot) -> list[str]:
-        if campaign.enter.segment:
-            return sorted({row.user_id for row in self.state.memberships if row.segment == campaign.enter.segment})
-        model = self.models[campaign.enter.model]
-        keys = {as_text(row[model.key or ""]) for row in snapshot.tables[model.name]}
-        return sorted(key for key in keys if key is not None)
+                decisions += decided
+        self.state.entries |= {entry.entry_id: entry for entry in entries}
+        self.state.decisions += decisions
 
     # -- falling due ----------------------------------------------------------------------------------------------
 
@@ -107,15 +100,15 @@ class Oracle:
             step=step,
             due_at=due,
             expires_at=min(rules.active.until or dt.datetime.max, anchor + dt.timedelta(seconds=step.expires_seconds)),
-            zone=zone,
-            was_held=bool(rows) and rows[-1].step == number and (rows[-1].outcome, rows[-1].gate) == ("defer", "window"),
+            cap_zone=gates.zone(entry.user_id, None),
+            was_held=bool(rows) and (rows[-1].outcome, rows[-1].gate) == ("defer", "window"),
         )
 
     # -- the gates ------------------------------------------------------------------------------------------------
 
-    def _decide(self, user_id: str, now: dt.datetime, snapshot: Snapshot) -> None:
+    def _decide(self, user_id: str, view: TickView) -> None:
         """One person's candidates through all gates, in order."""
-        gates = Gates(self.policy, self.models, self.predicates, snapshot, now)
+        gates = Gates(view)
         due = [self._candidate(entry, gates) for entry in self.state.entries_of(user_id)]
         verdicts: list[tuple[Candidate, Verdict]] = []
 
@@ -129,52 +122,35 @@ class Oracle:
         kept = {id(each): self._kept(each, here) for each in here}
         here = [each for each in here if still_here(each, superseded(each, kept[id(each)]))]
         here = [each for each in here if still_here(each, gates.expiry(each))]
-        here = self._through_caps(user_id, here, now, snapshot, verdicts)
-        verdicts += [(each, withheld_or_sent(each)) for each in here]
+        messages = self._history(user_id, view)
+        for candidate in sorted(here, key=rank):
+            refusal = refuse(self.policy.frequency_caps, candidate, messages, view.now)
+            verdicts.append((candidate, refusal or withheld_or_sent(candidate)))
+            if not refusal and takes_room(candidate):
+                messages.append(as_message(candidate, view.now))
         for candidate, verdict in verdicts:
-            self._record(candidate, verdict, now)
+            self._record(candidate, verdict, view.now)
 
     def _kept(self, candidate: Candidate, here: list[Candidate]) -> Candidate:
         """Of the candidates held back by the window that go with this one: the one that goes out."""
         window = candidate.rules.window(self.policy.time_window)
         if not candidate.was_held or window is None or window.held == "all":
             return candidate
-        rivals = []
+        rivals = [candidate]
         for other in here:
             its = other.rules.window(self.policy.time_window)
-            if other.was_held and its and its.held == window.held:
-                if window.held == "latest" or other.entry.campaign == candidate.entry.campaign:
-                    rivals.append(other)
+            together = window.held == "latest" or other.entry.campaign == candidate.entry.campaign
+            if other.was_held and its and its.held == window.held and together:
+                rivals.append(other)
         return max(rivals, key=lambda each: (each.entry.entered_at, each.entry.entry_id))
 
-    def _through_caps(
-        self,
-        user_id: str,
-        here: list[Candidate],
-        now: dt.datetime,
-        snapshot: Snapshot,
-        verdicts: list[tuple[Candidate, Verdict]],
-    ) -> list[Candidate]:
-        """Admit candidates in order of rank while every cap has room; return those admitted."""
-        messages = self._history(user_id, snapshot)
-        admitted = []
-        for candidate in sorted(here, key=rank):
-            verdict = refuse(self.policy.frequency_caps, candidate, messages, now)
-            if verdict:
-                verdicts.append((candidate, verdict))
-                continue
-            admitted.append(candidate)
-            if takes_room(candidate):
-                messages.append(as_message(candidate, now))
-        return admitted
-
-    def _history(self, user_id: str, snapshot: Snapshot) -> list[Counted]:
+    def _history(self, user_id: str, view: TickView) -> list[Counted]:
         return [
             Counted(row.message_id, row.queued_at, row.channel, row.tags, row.campaign, row.class_, is_new=False)
             for row in self.state.messages
             if row.user_id == user_id
             and row.counts_toward_caps
-            and not definitely_failed(row.message_id, snapshot.deliveries)
+            and not definitely_failed(row.message_id, view.snapshot.deliveries)
         ]
 
     # -- writing --------------------------------------------------------------------------------------------------
@@ -226,6 +202,12 @@ class Oracle:
             send_by=candidate.send_by,
             counts_toward_caps=rules.counts,
         )
+
+
+def _people_in(view: TickView, model: str) -> set[str]:
+    """The keys in a trigger's or a segment's rows."""
+    key = view.models[model].key or ""
+    return {user_id for row in view.rows(model) if (user_id := as_text(row[key])) is not None}
 
 
 def superseded(candidate: Candidate, kept: Candidate) -> Verdict | None:

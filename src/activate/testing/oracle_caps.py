@@ -68,7 +68,9 @@ def counted_by(
     return sorted((message for message in inside if fits(cap, message)), key=lambda each: each.at, reverse=True)
 
 
-def room_at(cap: FrequencyCap, counted: Sequence[Counted], now: dt.datetime, zone: zoneinfo.ZoneInfo) -> dt.datetime | None:
+def room_at(
+    cap: FrequencyCap, counted: Sequence[Counted], now: dt.datetime, zone: zoneinfo.ZoneInfo
+) -> dt.datetime | None:
     """When a full cap has room again; None for never."""
     if cap.limit == 0:
         return None
@@ -86,13 +88,13 @@ def refuse(
     own = as_message(candidate, now)
     full = []
     for index, cap in enumerate(caps):
-        counted = counted_by(cap, messages, now, candidate.zone)
+        counted = counted_by(cap, messages, now, candidate.cap_zone)
         if fits(cap, own) and len(counted) >= cap.limit:
             full.append((index, cap, counted))
     if not full:
         return None
     index, _, counted = full[0]
-    times = [room_at(cap, counted, now, candidate.zone) for _, cap, counted in full]
+    times = [room_at(cap, counted, now, candidate.cap_zone) for _, cap, counted in full]
     retry_at = None if None in times else max(time for time in times if time)
     waits = candidate.rules.when_capped == "wait" and retry_at is not None and retry_at < candidate.expires_at
     return Verdict(
@@ -109,5 +111,3 @@ def refuse(
 def takes_room(candidate: Candidate) -> bool:
     """Whether an admitted candidate fills caps for those after it."""
     return candidate.rules.counts and not candidate.entry.is_control
-
-

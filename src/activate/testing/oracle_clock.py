@@ -1,4 +1,4 @@
-"""Local time for the oracle, worked out by trial instead of by rule, so that it cannot share a mistake with the engine."""
+"""Local time for the oracle, found by trial rather than by rule, so that it cannot share a mistake with the engine."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def instant_of(day: dt.date, clock: dt.time, zone: zoneinfo.ZoneInfo, second: bo
 
 
 def period_start(kind: str, instant: dt.datetime, zone: zoneinfo.ZoneInfo, periods_on: int = 0) -> dt.datetime:
-    """The first instant of the local day, week (from Monday) or month of `instant`, or of the one `periods_on` later."""
+    """The first instant of the local day, week (from Monday) or month of `instant`; or of one `periods_on` later."""
     day = local_time(instant, zone).date()
     if kind == "calendar day":
         day += periods_on * _DAY

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
 from activate.campaign import Campaign, ReEnterAfter
-from activate.policy import Policy
-from activate.project import Model
-from activate.testing.oracle_state import (
-    Decision,
-    Entry,
-    Predicate,
-    Row,
-    Snapshot,
-    State,
-    as_text,
-    definitely_failed,
-    md5,
-)
+from activate.testing.oracle_state import Decision, Entry, Row, State, TickView, as_text, definitely_failed, md5
+
+TOO_LATE = ("entry", "trigger_too_late")
+OUTSIDE = ("audience", "not_in_audience")
+WAITING = ("re_entry", "already_waiting")
+NOT_ELIGIBLE = ("re_entry", "not_re_eligible")
+RESTARTED = ("re_entry", "restarted")
 
 
 @dataclass(frozen=True)
@@ -28,6 +22,7 @@ class Occurrence:
     """Something that brings a person to the door of a campaign."""
 
     entry_id: str
+    user_id: str
     occurrence_id: str
     entered_at: dt.datetime
     loaded_at: dt.datetime
@@ -45,47 +40,38 @@ def is_inside(salt: str, user_id: str, share: Fraction | float) -> bool:
     return int(md5(salt, user_id), 16) < int(Fraction(share) * 2**128)
 
 
-def holds(segment: Iterable[Row], key: str | None, user_id: str) -> bool:
-    """Whether a segment's model has a row for the person."""
-    return any(as_text(row[key or ""]) == user_id for row in segment)
-
-
 class Door:
     """One campaign's door at one tick. `state` is the state before the tick (but for memberships, already compared)."""
 
-    def __init__(
-        self,
-        policy: Policy,
-        models: dict[str, Model],
-        predicates: dict[str, Predicate],
-        state: State,
-        snapshot: Snapshot,
-        campaign: Campaign,
-        now: dt.datetime,
-    ) -> None:
-        self.policy = policy
-        self.models = models
-        self.predicates = predicates
+    def __init__(self, view: TickView, state: State, campaign: Campaign) -> None:
+        self.view = view
+        self.now = view.now
+        self.policy = view.policy
         self.state = state
-        self.snapshot = snapshot
         self.campaign = campaign
-        self.now = now
+        self.model = view.models[campaign.enter.model]
         scans = state.scans.get(campaign.campaign, [])
-        self.launch = min(scans) if scans else now
+        self.launch = min(scans) if scans else self.now
         self.cursor = scans[-1] if scans else None
 
     # -- occurrences ----------------------------------------------------------------------------------------------
 
     def occurrences(self, user_id: str) -> list[Occurrence]:
-        """The person's occurrences that were neither let in nor refused before."""
+        """The person's occurrences that were neither let in nor refused before.
+
+        The engine forgets after `scan.remember`; worlds are shorter than that.
+        """
         found = self._of_trigger(user_id) if self.campaign.enter.trigger else self._of_segment(user_id)
         settled = set(self.state.entries) | {row.entry_id for row in self.state.decisions if row.step == 0}
         return [occurrence for occurrence in found if occurrence.entry_id not in settled]
 
-    def _occurrence(self, user_id: str, occurrence_id: str, at: dt.datetime, loaded: dt.datetime, row: Row) -> Occurrence:
+    def _occurrence(
+        self, user_id: str, occurrence_id: str, at: dt.datetime, loaded: dt.datetime, row: Row
+    ) -> Occurrence:
         match = self.campaign.match_property
         return Occurrence(
             entry_id=md5(self.campaign.campaign, user_id, occurrence_id),
+            user_id=user_id,
             occurrence_id=occurrence_id,
             entered_at=at,
             loaded_at=loaded,
@@ -93,25 +79,21 @@ class Door:
             match_key=as_text(row.get(match)) if match else None,
         )
 
-    def _where(self, row: Row) -> bool:
-        where = self.campaign.enter.where
-        return where is None or self.predicates[where](row) is True
-
     def _of_trigger(self, user_id: str) -> list[Occurrence]:
-        model = self.models[self.campaign.enter.model]
+        model = self.model
         since, active = self.campaign.enter.since, self.campaign.active
         first = max(self.launch if since is None else since, active.from_ or dt.datetime.min)
         earliest: dict[str, Occurrence] = {}
-        for row in self.snapshot.tables[model.name]:
+        for row in self.view.rows(model.name):
             occurrence_id, at = as_text(row[model.id or ""]), row[model.time or ""]
             loaded = row[model.loaded] if model.loaded else at
             if as_text(row[model.key or ""]) != user_id or occurrence_id is None or at is None or loaded is None:
                 continue
             if not (first <= at < (active.until or dt.datetime.max) and at <= self.now and loaded <= self.now):
                 continue
-            if self.cursor and loaded <= self.cursor - dt.timedelta(seconds=self.policy.scan.overlap):
+            if self.cursor and max(loaded, at) <= self.cursor - dt.timedelta(seconds=self.policy.scan.overlap):
                 continue
-            if not self._where(row):
+            if not self.view.accepts(self.campaign.enter.where, row):
                 continue
             new = self._occurrence(user_id, occurrence_id, at, loaded, row)
             old = earliest.get(occurrence_id, new)
@@ -119,7 +101,7 @@ class Door:
         return list(earliest.values())
 
     def _of_segment(self, user_id: str) -> list[Occurrence]:
-        model = self.models[self.campaign.enter.model]
+        model = self.model
         enter, active = self.campaign.enter, self.campaign.active
         found = []
         for change in self.state.memberships:
@@ -134,8 +116,8 @@ class Door:
                 continue
             row: Row | None = {}
             if enter.on == "enter":
-                rows = [row for row in self.snapshot.tables[model.name] if as_text(row[model.key or ""]) == user_id]
-                row = rows[0] if rows and self._where(rows[0]) else None
+                rows = [row for row in self.view.rows(model.name) if as_text(row[model.key or ""]) == user_id]
+                row = rows[0] if rows and self.view.accepts(enter.where, rows[0]) else None
             if row is not None:
                 stamp = at.isoformat(timespec="microseconds") + "Z"
                 found.append(self._occurrence(user_id, md5(model.name, user_id, enter.on, stamp), at, at, row))
@@ -145,46 +127,48 @@ class Door:
 
     def pass_through(self, user_id: str) -> tuple[list[Entry], list[Decision]]:
         """Let the person's new occurrences in, or refuse them; entries that one restarts get their last decision."""
-        self._refusals: list[Decision] = []
-        here = self.occurrences(user_id)
-        here = self._refuse(here, user_id, "entry", "trigger_too_late", self._is_too_late)
-        here = self._refuse(here, user_id, "audience", "not_in_audience", lambda _: self._not_in_audience(user_id))
+        self._decisions: list[Decision] = []
         waiting = [e for e in self.state.entries_of(user_id, self.campaign.campaign) if self.state.is_waiting(e)]
-        here = self._compete(here, user_id, waiting)
-        here = self._refuse(here, user_id, "re_entry", "not_re_eligible", lambda o: self._not_re_eligible(o, user_id, waiting))
+        here = self.occurrences(user_id)
+        here = self._refuse(here, TOO_LATE, self._is_too_late)
+        here = self._refuse(here, OUTSIDE, lambda each: self.view.not_in_audience(self.campaign, each.user_id))
+        here = self._compete(here, waiting)
+        here = self._refuse(here, NOT_ELIGIBLE, lambda each: self._not_re_eligible(each, waiting))
         if self.campaign.is_journey and not self._is_always():
             earliest = min(here, key=lambda each: each.order, default=None)
-            here = self._refuse(here, user_id, "re_entry", "not_re_eligible", lambda each: each is not earliest)
-        restarted = [
-            self._decision(entry.entry_id, user_id, 1, "re_entry", "restarted", occurrence.entry_id)
-            for occurrence in here
-            for entry in self._restarts(occurrence, waiting)
-        ]
-        return [self._entry(occurrence, user_id) for occurrence in here], self._refusals + restarted
+            here = self._refuse(here, NOT_ELIGIBLE, lambda each: each is not earliest)
+        for occurrence in here:
+            for entry in self._restarts(occurrence, waiting):
+                self._decide(entry.entry_id, user_id, RESTARTED, step=1, evidence=occurrence.entry_id)
+        return [self._entry(occurrence) for occurrence in here], self._decisions
 
-    def _decision(
-        self, entry_id: str, user_id: str, step: int, gate: str, reason: str, evidence: str | None = None
-    ) -> Decision:
-        return Decision(
-            entry_id=entry_id,
-            campaign=self.campaign.campaign,
-            step=step,
-            user_id=user_id,
-            outcome="suppress",
-            gate=gate,
-            reason=reason,
-            decided_at=self.now,
-            ends_entry=True,
-            evidence=evidence,
+    def _decide(
+        self, entry_id: str, user_id: str, why: tuple[str, str], *, step: int = 0, evidence: str | None = None
+    ) -> None:
+        gate, reason = why
+        self._decisions.append(
+            Decision(
+                entry_id=entry_id,
+                campaign=self.campaign.campaign,
+                step=step,
+                user_id=user_id,
+                outcome="suppress",
+                gate=gate,
+                reason=reason,
+                decided_at=self.now,
+                ends_entry=True,
+                evidence=evidence,
+            )
         )
 
-    def _refuse(self, here: list[Occurrence], user_id: str, gate: str, reason: str, refused: object) -> list[Occurrence]:
-        """Write a refusal for each occurrence that `refused` is true of, and return the others."""
-        assert callable(refused)
+    def _refuse(
+        self, here: list[Occurrence], why: tuple[str, str], is_refused: Callable[[Occurrence], bool]
+    ) -> list[Occurrence]:
+        """Write a refusal for each occurrence that `is_refused` is true of, and return the others."""
         stay = []
         for occurrence in here:
-            if refused(occurrence):
-                self._refusals.append(self._decision(occurrence.entry_id, user_id, 0, gate, reason))
+            if is_refused(occurrence):
+                self._decide(occurrence.entry_id, occurrence.user_id, why)
             else:
                 stay.append(occurrence)
         return stay
@@ -196,21 +180,18 @@ class Door:
         lateness = enter.max_lateness if enter.max_lateness is not None else self.policy.scan.max_lateness
         return occurrence.entered_at < self.now - dt.timedelta(seconds=lateness)
 
-    def _not_in_audience(self, user_id: str) -> bool:
-        return not_in_audience(self.campaign, self.models, self.snapshot, user_id)
-
-    def _compete(self, here: list[Occurrence], user_id: str, waiting: list[Entry]) -> list[Occurrence]:
+    def _compete(self, here: list[Occurrence], waiting: list[Entry]) -> list[Occurrence]:
         mode = self.campaign.on_retrigger
         if mode == "stack":
             return here
         if mode == "ignore":
             taken = {entry.match_key for entry in waiting}
-            here = self._refuse(here, user_id, "re_entry", "already_waiting", lambda each: each.match_key in taken)
+            here = self._refuse(here, WAITING, lambda each: each.match_key in taken)
         winners: dict[str | None, Occurrence] = {}
         for occurrence in sorted(here, key=lambda each: each.order, reverse=mode == "ignore"):
             winners[occurrence.match_key] = occurrence
-        reason = "already_waiting" if mode == "ignore" else "restarted"
-        return self._refuse(here, user_id, "re_entry", reason, lambda each: each is not winners[each.match_key])
+        why = WAITING if mode == "ignore" else RESTARTED
+        return self._refuse(here, why, lambda each: each is not winners[each.match_key])
 
     def _restarts(self, occurrence: Occurrence, waiting: list[Entry]) -> list[Entry]:
         if self.campaign.on_retrigger != "restart":
@@ -221,12 +202,12 @@ class Door:
         rule = self.campaign.re_enter
         return rule == "always" or (isinstance(rule, ReEnterAfter) and rule.after == 0)
 
-    def _not_re_eligible(self, occurrence: Occurrence, user_id: str, waiting: list[Entry]) -> bool:
-        rule = self.campaign.re_enter
-        last = self._last_entry(occurrence, user_id, waiting) if self.campaign.is_journey else self._last_send(user_id)
-        if last is None or rule == "always":
-            return False
-        return rule == "never" or (isinstance(rule, ReEnterAfter) and self.now - last < dt.timedelta(seconds=rule.after))
+    def _not_re_eligible(self, occurrence: Occurrence, waiting: list[Entry]) -> bool:
+        rule, user_id = self.campaign.re_enter, occurrence.user_id
+        last = self._last_entry(occurrence, waiting) if self.campaign.is_journey else self._last_send(user_id)
+        if last is None or not isinstance(rule, ReEnterAfter):
+            return last is not None and rule == "never"
+        return self.now - last < dt.timedelta(seconds=rule.after)
 
     def _last_send(self, user_id: str) -> dt.datetime | None:
         mine = (user_id, self.campaign.campaign)
@@ -234,7 +215,7 @@ class Door:
             message.queued_at
             for message in self.state.messages
             if (message.user_id, message.campaign) == mine
-            and not definitely_failed(message.message_id, self.snapshot.deliveries)
+            and not definitely_failed(message.message_id, self.view.snapshot.deliveries)
         ]
         withheld = [
             decision.decided_at
@@ -243,14 +224,15 @@ class Door:
         ]
         return max(sent + withheld, default=None)
 
-    def _last_entry(self, occurrence: Occurrence, user_id: str, waiting: list[Entry]) -> dt.datetime | None:
+    def _last_entry(self, occurrence: Occurrence, waiting: list[Entry]) -> dt.datetime | None:
         restarted = self._restarts(occurrence, waiting)
-        entries = [e for e in self.state.entries_of(user_id, self.campaign.campaign) if e not in restarted]
+        entries = [e for e in self.state.entries_of(occurrence.user_id, self.campaign.campaign) if e not in restarted]
         return max((entry.recorded_at for entry in entries), default=None)
 
     # -- assignment -----------------------------------------------------------------------------------------------
 
-    def _entry(self, occurrence: Occurrence, user_id: str) -> Entry:
+    def _entry(self, occurrence: Occurrence) -> Entry:
+        user_id = occurrence.user_id
         group = self._control_group(user_id)
         return Entry(
             entry_id=occurrence.entry_id,
@@ -280,12 +262,3 @@ class Door:
             if is_inside(f"{self.campaign.campaign}:variant", user_id, Fraction(so_far, total)):
                 return variant.name
         return None
-
-
-def not_in_audience(campaign: Campaign, models: dict[str, Model], snapshot: Snapshot, user_id: str) -> bool:
-    """Whether a segment of `audience.in` does not hold the person now, or one of `audience.not_in` does."""
-
-    def is_in(segment: str) -> bool:
-        return holds(snapshot.tables[segment], models[segment].key, user_id)
-
-    return not all(map(is_in, campaign.audience.in_)) or any(map(is_in, campaign.audience.not_in))

@@ -1,4 +1,4 @@
-"""docs/rules.md, sections 4 and 5, in plain Python: when a step falls due, and the gates that ask about one candidate alone."""
+"""docs/rules.md, sections 4 and 5, in plain Python: when a step falls due, and the gates up to the caps."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from activate.campaign import Campaign, ExceptionEvent, Step
-from activate.policy import Channel, Policy, TimeWindow
-from activate.project import Model
+from activate.policy import Channel, TimeWindow
 from activate.testing.oracle_clock import iana_zone, instant_of, local_time
-from activate.testing.oracle_door import holds, not_in_audience
-from activate.testing.oracle_state import Entry, Predicate, Row, Snapshot, as_text
+from activate.testing.oracle_state import Entry, Row, TickView, as_text
 from activate.words import WEEKDAYS, Wait
 
 _DAY = dt.timedelta(days=1)
@@ -29,7 +27,7 @@ class Candidate:
     step: Step
     due_at: dt.datetime
     expires_at: dt.datetime
-    zone: zoneinfo.ZoneInfo
+    cap_zone: zoneinfo.ZoneInfo
     was_held: bool
     channel: str | None = None
     send_by: dt.datetime | None = None
@@ -95,36 +93,30 @@ def next_opening(window: TimeWindow, now: dt.datetime, zone: zoneinfo.ZoneInfo) 
 class Gates:
     """The gates 3 to 8 at one tick. Each method answers None for a candidate that passes."""
 
-    def __init__(
-        self,
-        policy: Policy,
-        models: dict[str, Model],
-        predicates: dict[str, Predicate],
-        snapshot: Snapshot,
-        now: dt.datetime,
-    ) -> None:
-        self.policy = policy
-        self.models = models
-        self.predicates = predicates
-        self.snapshot = snapshot
-        self.now = now
-        self.current = {campaign.campaign: campaign for campaign in snapshot.campaigns}
+    def __init__(self, view: TickView) -> None:
+        self.view = view
+        self.now = view.now
+        self.policy = view.policy
+        self.current = {campaign.campaign: campaign for campaign in view.snapshot.campaigns}
 
     # -- the person -----------------------------------------------------------------------------------------------
 
     def profiles(self, user_id: str) -> Sequence[Row]:
         """The rows of the profiles model for the person."""
-        rows = self.snapshot.tables[self.policy.profiles.model]
+        rows = self.view.rows(self.policy.profiles.model)
         return [row for row in rows if as_text(row[self.policy.profiles.key]) == user_id]
 
     def zone_name(self, user_id: str) -> str | None:
-        """The time zone in the person's profile, valid or not."""
-        column = self.policy.profiles.time_zone
-        return next((row[column] for row in self.profiles(user_id)), None) if column else None
+        """The time zone in the person's profile, valid or not. Somebody with several profiles has none."""
+        column, rows = self.policy.profiles.time_zone, self.profiles(user_id)
+        return rows[0][column] if column and len(rows) == 1 else None
 
-    def zone(self, user_id: str, rules: Campaign) -> zoneinfo.ZoneInfo:
-        """The zone for waits and calendar caps: the person's own, else the rules' `unknown_zone`, else UTC."""
-        window = rules.window(self.policy.time_window) or self.policy.time_window
+    def zone(self, user_id: str, rules: Campaign | None) -> zoneinfo.ZoneInfo:
+        """The person's own zone, else the `unknown_zone` of the rules, else UTC.
+
+        Waits ask for a campaign's rules; calendar caps, which cross campaigns, for the policy's (None).
+        """
+        window = (rules.window(self.policy.time_window) if rules else None) or self.policy.time_window
         fallback = window.unknown_zone if window else None
         return iana_zone(self.zone_name(user_id)) or iana_zone(fallback) or zoneinfo.ZoneInfo("UTC")
 
@@ -132,12 +124,8 @@ class Gates:
 
     def until_consent(self, candidate: Candidate) -> Verdict | None:
         """Gates 3 to 6; the candidate's channel is chosen."""
-        return (
-            self.active(candidate)
-            or self.exception(candidate)
-            or self.audience(candidate)
-            or self.consent(candidate)
-        )  # fmt: skip
+        gates = (self.active, self.exception, self.audience, self.consent)
+        return next((verdict for gate in gates if (verdict := gate(candidate))), None)
 
     def active(self, candidate: Candidate) -> Verdict | None:
         """Whether the campaign still is."""
@@ -151,7 +139,7 @@ class Gates:
         events = self.policy.events
         hits = [
             (row[events.time], as_text(row[events.id]))
-            for row in self.snapshot.tables[events.model]
+            for row in self.view.rows(events.model)
             for rule in candidate.rules.exceptions
             if self._is_exception(candidate.entry, rule, row)
         ]
@@ -166,7 +154,7 @@ class Gates:
             return False
         if as_text(row[events.id]) == entry.occurrence_id:
             return False
-        if rule.where is not None and self.predicates[rule.where](row) is not True:
+        if not self.view.accepts(rule.where, row):
             return False
         if rule.match is None:
             return True
@@ -184,13 +172,11 @@ class Gates:
         rules, user_id = candidate.rules, candidate.entry.user_id
         if not rules.audience.recheck:
             return None
-        if not_in_audience(rules, self.models, self.snapshot, user_id):
+        if self.view.not_in_audience(rules, user_id):
             return Verdict("suppress", "audience", "not_in_audience")
-        segment = rules.enter.segment
-        if segment:
-            is_member = holds(self.snapshot.tables[segment], self.models[segment].key, user_id)
-            if is_member != (rules.enter.on == "enter"):
-                return Verdict("suppress", "audience", "left_segment")
+        segment, expected = rules.enter.segment, rules.enter.on == "enter"
+        if segment and self.view.holds(segment, user_id) != expected:
+            return Verdict("suppress", "audience", "left_segment")
         return None
 
     def consent(self, candidate: Candidate) -> Verdict | None:

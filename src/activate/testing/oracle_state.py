@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from activate.campaign import Campaign
+from activate.policy import Policy
+from activate.project import Model
 
 Row = Mapping[str, Any]
 Predicate = Callable[[Row], bool | None]
@@ -34,6 +36,37 @@ class Snapshot:
     campaigns: Sequence[Campaign]
     tables: Mapping[str, Sequence[Row]]
     deliveries: Sequence[Row] = ()
+
+
+@dataclass(frozen=True)
+class TickView:
+    """One tick and all it can look at, but for the state: see `Oracle` for `models` and `predicates`."""
+
+    now: dt.datetime
+    snapshot: Snapshot
+    policy: Policy
+    models: Mapping[str, Model]
+    predicates: Mapping[str, Predicate]
+
+    def rows(self, model: str) -> Sequence[Row]:
+        """All rows of a model."""
+        return self.snapshot.tables[model]
+
+    def holds(self, segment: str, user_id: str) -> bool:
+        """Whether a segment's model has a row for the person now."""
+        key = self.models[segment].key or ""
+        return any(as_text(row[key]) == user_id for row in self.rows(segment))
+
+    def accepts(self, where: str | None, row: Row) -> bool:
+        """Whether a filter is true for a row; unknown is not true."""
+        return where is None or self.predicates[where](row) is True
+
+    def not_in_audience(self, campaign: Campaign, user_id: str) -> bool:
+        """Whether a segment of `audience.in` does not hold the person now, or one of `audience.not_in` does."""
+        audience = campaign.audience
+        return not all(self.holds(segment, user_id) for segment in audience.in_) or any(
+            self.holds(segment, user_id) for segment in audience.not_in
+        )
 
 
 @dataclass(frozen=True)
@@ -128,22 +161,20 @@ class State:
     def entries_of(self, user_id: str, campaign: str | None = None) -> list[Entry]:
         """A person's entries, in all campaigns or in one."""
         return [
-            entry
-            for entry in self.entries.values()
-            if entry.user_id == user_id and campaign in (None, entry.campaign)
+            entry for entry in self.entries.values() if entry.user_id == user_id and campaign in (None, entry.campaign)
         ]
 
     def is_waiting(self, entry: Entry) -> bool:
         """Whether nothing but deferrals has been decided about the entry."""
         return all(decision.outcome == "defer" for decision in self.decisions_of(entry.entry_id))
 
-    def members(self, segment: str) -> set[str]:
-        """Who was in the segment when it was last looked at."""
+    def members(self, segment: str, ever: bool = False) -> set[str]:
+        """Who was in the segment when it was last looked at, or at any time."""
         latest: dict[str, str] = {}
         for row in self.memberships:
             if row.segment == segment:
                 latest[row.user_id] = row.change
-        return {user_id for user_id, change in latest.items() if change == "enter"}
+        return {user_id for user_id, change in latest.items() if ever or change == "enter"}
 
 
 def definitely_failed(message_id: str, deliveries: Sequence[Row]) -> bool:

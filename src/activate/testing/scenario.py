@@ -24,7 +24,7 @@ from activate.campaign import Campaign
 from activate.policy import Policy
 from activate.policy import State as StatePolicy
 from activate.project import Model, Project, Relation
-from activate.tables import DECISIONS, DELIVERIES, ENTRIES, MESSAGES, Table
+from activate.tables import AUDITS, DECISIONS, DELIVERIES, ENTRIES, MESSAGES, Table
 from activate.testing.oracle import Oracle
 from activate.testing.oracle_state import Predicate, Snapshot
 from activate.testing.worlds import FILTERS
@@ -57,8 +57,9 @@ class Scenario:
     """People, events, segments and rules in schemas of their own; all methods that put something there return self.
 
     `policy` holds the keys of rules/activate.yml that differ from a default policy with the channels push, email and
-    sms (or it is a whole Policy). `where` maps the text of each `where:` used to the same as a Python function of a row.
-    A campaign's trigger `x` is the events named `x`.
+    sms (or it is a whole Policy). `where` maps the text of each `where:` used to the same as a Python function of a
+    row. A campaign's trigger `x` is the events named `x`. `properties` maps the columns that events and segments have
+    besides, even before any row is there, to their types (text, bigint, double, boolean, timestamp).
     """
 
     def __init__(
@@ -66,12 +67,14 @@ class Scenario:
         warehouse: Warehouse,
         policy: Mapping[str, Any] | Policy | None = None,
         where: Mapping[str, Predicate] | None = None,
+        properties: Mapping[str, str] | None = None,
     ) -> None:
         number = next(_NUMBERS)
         self.warehouse = warehouse
         self.schema, self.state_schema = f"scenario_{number}", f"scenario_state_{number}"
         rules = policy if isinstance(policy, Policy) else Policy.model_validate({**POLICY, **(policy or {})})
-        self.policy = rules.model_copy(update={"state": StatePolicy(schema=self.state_schema)})
+        self.policy = rules.model_copy(update={"state": StatePolicy.model_validate({"schema": self.state_schema})})
+        self.properties = dict(properties or {})
         self.campaigns: dict[str, Campaign] = {}
         self.profiles: dict[str, list[dict[str, Any]]] = {}
         self.events: list[dict[str, Any]] = []
@@ -82,7 +85,7 @@ class Scenario:
     # -- putting things on the stage ------------------------------------------------------------------------------
 
     def campaign(self, name: str, **keys: Any) -> Scenario:
-        """Add a campaign, or edit the one of this name. Keys as in its file; `class_` and `from_` for `class` and `from`.
+        """Add a campaign, or edit the one of this name, with the keys of its file.
 
         Steps may leave out `channels` (push) and `template`.
         """
@@ -95,8 +98,16 @@ class Scenario:
         del self.campaigns[name]
         return self
 
+    def edit_policy(self, **keys: Any) -> Scenario:
+        """Change keys of the policy, e.g. `frequency_caps`."""
+        self.policy = self.oracle.policy = self.policy.model_copy(update=keys)
+        return self
+
     def profile(self, user_id: str, zone: str | None = "UTC", **columns: Any) -> Scenario:
-        """Add or replace a person: reachable on every channel, with consent (a text), unless `columns` say otherwise."""
+        """Add or replace a person: reachable on every channel, with consent, unless `columns` say otherwise.
+
+        Consents are texts.
+        """
         row: dict[str, Any] = {self.policy.profiles.key: user_id}
         if self.policy.profiles.time_zone:
             row[self.policy.profiles.time_zone] = zone
@@ -120,7 +131,7 @@ class Scenario:
     def event(
         self, name: str, user_id: str, at: str, *, id: str | None = None, loaded: str | None = None, **properties: Any
     ) -> Scenario:
-        """Let something happen. Ids are `e1`, `e2` and so on unless given; it is loaded at once unless said otherwise."""
+        """Let something happen. Ids are `e1`, `e2` and so on, and it is loaded at once, unless said otherwise."""
         events = self.policy.events
         row = {
             events.id: id or f"e{len(self.events) + 1}",
@@ -163,18 +174,17 @@ class Scenario:
         Step 0 is a refusal at the door.
         """
         now = parse_instant(at)
-        before = len(self.decisions()) if self.oracle.state.scans else 0
         models, tables = self._set()
+        run.decide(self.warehouse, self.project(models), now)
         self.oracle.models = models
-        project = Project(Path("."), "scenario", self.policy, tuple(self.campaigns.values()), models)
-        run.decide(self.warehouse, project, now)
         self.oracle.tick(now, Snapshot(tuple(self.campaigns.values()), tables, self.deliveries))
         found = differences(expected_tables([self.oracle.state]), actual_tables(self.warehouse, self.state_schema))
         assert not found, "engine and oracle disagree:\n" + "\n".join(map(str, found))
-        rows = self.decisions()
-        new = [row for row in rows if row["decided_at"] == now]
-        assert len(new) <= len(rows) - before or not before, "a tick changed rows of an earlier one"
-        return sorted(_line(row) for row in new)
+        return sorted(_line(row) for row in self.decisions() if row["decided_at"] == now)
+
+    def project(self, models: Mapping[str, Model] | None = None) -> Project:
+        """The rules and models as they are now."""
+        return Project(Path(), "scenario", self.policy, tuple(self.campaigns.values()), dict(models or self._set()[0]))
 
     def _set(self) -> tuple[dict[str, Model], dict[str, list[dict[str, Any]]]]:
         """Build the stage anew: the tables of profiles, events and segments, and a view for each trigger."""
@@ -192,8 +202,9 @@ class Scenario:
             models[name] = _table(stage, name, types, tables[name])
         for campaign in self.campaigns.values():
             for segment in {campaign.enter.segment, *campaign.audience.in_, *campaign.audience.not_in} - {None}:
-                rows = self.segments.get(str(segment), [])
-                models[str(segment)] = _table(stage, str(segment), _types(rows, {"user_id": "text"}), rows, "segment")
+                rows = [{**dict.fromkeys(self.properties), **row} for row in self.segments.get(str(segment), [])]
+                types = _types(rows, {"user_id": "text", **self.properties})
+                models[str(segment)] = _table(stage, str(segment), types, rows, "segment")
                 tables[str(segment)] = rows
         for trigger in {campaign.enter.trigger for campaign in self.campaigns.values()} - {None}:
             named = exp.column(events.name, quoted=True).eq(exp.Literal.string(str(trigger)))
@@ -220,7 +231,7 @@ class Scenario:
             names = [profiles.key, profiles.time_zone, *(c.address for c in channels), *(c.consent for c in channels)]
             return {name: "text" for name in names if name}
         texts = {name: "text" for name in (events.id, events.key, events.name, events.properties) if name}
-        return texts | {name: "timestamp" for name in (events.time, events.loaded) if name}
+        return texts | self.properties | {name: "timestamp" for name in (events.time, events.loaded) if name}
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -235,6 +246,12 @@ class Scenario:
     def entries(self, user_id: str | None = None) -> list[dict[str, Any]]:
         """The rows of `entries`, oldest first, of one person or of all."""
         return self._read(ENTRIES, user_id, "recorded_at")
+
+    def audits(self, user_id: str | None = None) -> list[dict[str, Any]]:
+        """The rows of `audits`, oldest first, of one person or of all."""
+        owned = {entry["entry_id"] for entry in self.entries(user_id)}
+        rows = read(self.warehouse, Relation(self.state_schema, AUDITS.name), AUDITS.names)
+        return sorted((row for row in rows if row["entry_id"] in owned), key=lambda row: row["recorded_at"])
 
     def _read(self, table: Table, user_id: str | None, order: str) -> list[dict[str, Any]]:
         rows = read(self.warehouse, Relation(self.state_schema, table.name), table.names)

@@ -1,7 +1,8 @@
 """Generated worlds: small, dense pieces of life in which every rule has something to decide.
 
-A *batch* is one policy, a few tick instants and some independent *worlds* that share them. People, campaigns and models
-of one world have nothing to do with those of another, so one run of the engine answers for all of them at once.
+A *batch* is one policy, a few tick instants and some independent *worlds* that share them: a few people, everything
+they do, and the campaigns they meet. Nobody in one world has anything to do with anybody in another, so one run of the
+engine answers for all of them at once.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ FATES: tuple[tuple[tuple[str, bool], ...], ...] = (
 
 @dataclass(frozen=True)
 class Moment:
-    """What is true at one tick in one world: the rules, the rows of every model, the fates of the messages queued by it."""
+    """One tick in one world: the rules, the rows of every model, the fates of the messages that the tick queues."""
 
     campaigns: tuple[Campaign, ...]
     tables: Mapping[str, tuple[Row, ...]]
@@ -106,7 +107,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class World:
-    """A few people, campaigns and models of their own, over all ticks. `models` are its triggers and segments."""
+    """A few people over all ticks. `models` are the triggers and segments that the campaigns use."""
 
     name: str
     models: Mapping[str, Model]
@@ -115,13 +116,17 @@ class World:
 
 @dataclass(frozen=True)
 class Batch:
-    """Worlds that share a policy and the ticks. `instants_with_zone`: the tables' times are TIMESTAMPs with time zone."""
+    """Worlds that share a policy and the ticks. `instants_with_zone`: the tables' times are TIMESTAMPs with zone."""
 
     policy: Policy
     ticks: tuple[dt.datetime, ...]
     worlds: tuple[World, ...]
     integer_keys: bool = False
     instants_with_zone: bool = False
+
+    def world_of(self, user_id: str) -> str:
+        """The name of the world that a person lives in."""
+        return f"w{int(user_id) // 100}" if self.integer_keys else user_id.split("_", 1)[0]
 
     def types(self, columns: Mapping[str, str]) -> dict[str, str]:
         """The column types as this batch's tables have them."""

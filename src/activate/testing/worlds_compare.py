@@ -37,11 +37,15 @@ Tables = dict[str, list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Difference:
-    """A row that one side has and the other has not, or has otherwise. None: that side has no such row."""
+    """A row that one side has and the other has not, or has otherwise. None: that side has no such row.
+
+    `again`: the engine has written a row once more than expected.
+    """
 
     table: str
     expected: Mapping[str, Any] | None
     actual: Mapping[str, Any] | None
+    again: bool = False
 
     @property
     def row(self) -> Mapping[str, Any]:
@@ -49,10 +53,10 @@ class Difference:
         return self.expected or self.actual or {}
 
     @property
-    def owner(self) -> str:
-        """The campaign or segment that the row is about."""
-        name: str = self.row["segment" if self.table == "memberships" else "campaign"]
-        return name
+    def user_id(self) -> str:
+        """The person that the row is about."""
+        key: str = self.row["user_id"]
+        return key
 
     @property
     def at(self) -> dt.datetime:
@@ -65,7 +69,8 @@ class Difference:
             names = [name for name in COMPARED[self.table] if self.expected[name] != self.actual[name]]
             lines = [f"    {name}: expected {self.expected[name]!s}, got {self.actual[name]!s}" for name in names]
             return "\n".join([f"  {self.table}, differs: {written(self.expected)}", *lines])
-        return f"  {self.table}, {'missing' if self.expected else 'not expected'}: {written(self.row)}"
+        what = "missing" if self.expected else "written once more" if self.again else "not expected"
+        return f"  {self.table}, {what}: {written(self.row)}"
 
 
 def written(row: Mapping[str, Any]) -> str:
@@ -113,8 +118,8 @@ def differences(expected: Tables, actual: Tables) -> list[Difference]:
             if twin:
                 extra.remove(twin)
             found.append(Difference(name, dict(zip(columns, row, strict=True)), _named(columns, twin)))
-        found += [Difference(name, None, _named(columns, row)) for row in extra]
-    return sorted(found, key=lambda each: (each.at, list(COMPARED).index(each.table), each.owner))
+        found += [Difference(name, None, _named(columns, row), again=row in wanted) for row in extra]
+    return sorted(found, key=lambda each: (each.at, list(COMPARED).index(each.table), each.user_id))
 
 
 def _key(name: str, row: Sequence[Any]) -> tuple[Any, ...]:

@@ -35,13 +35,13 @@ def _profile(rng: Random, user_id: Key) -> dict[str, Any]:
 
 def profiles_by_tick(rng: Random, people: Sequence[Key], ticks: int) -> list[tuple[Row, ...]]:
     """The profiles at each tick: now and then somebody moves, changes their mind, disappears or appears twice."""
-    rows = {user_id: [_profile(rng, user_id)] for user_id in people}
-    found = []
+    rows: dict[Key, list[Row]] = {user_id: [_profile(rng, user_id)] for user_id in people}
+    found: list[tuple[Row, ...]] = []
     for _ in range(ticks):
         found.append(tuple(row for person in rows.values() for row in person))
         if chance(rng, 3):
             user_id = one_of(rng, people)
-            new = _profile(rng, user_id)
+            new: Row = _profile(rng, user_id)
             rows[user_id] = pick(rng, *[[new]] * 10, [], [new, new])
     return found
 
@@ -73,16 +73,23 @@ def make_triggers(rng: Random, world: str, people: Sequence[Key], instants: Inst
             **_values(rng),
         }
         if rows and chance(rng, 6):
-            row = _twin(rng, row, rows[-1])
-        rows.append(row)
+            row = _twin(rng, row, one_of(rng, rows))
+        rows.append(_as_before(row, rows))
     return rows
+
+
+def _as_before(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The row; but the same thing at the same time is the same thing: of two versions, which one would count?"""
+    key = ("event_id", "user_id", "occurred_at")
+    same = next((each for each in rows if all(each[name] == row[name] for name in key)), row)
+    return {**same, "loaded_at": row["loaded_at"]}
 
 
 def _twin(rng: Random, row: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """A second row with the id of `other`: another person's, the same thing at another time, or loaded again."""
     if chance(rng, 3):
         return {**row, "event_id": other["event_id"]}
-    if row["occurred_at"] == other["occurred_at"] or chance(rng, 3):
+    if chance(rng, 3):
         return {**other, "loaded_at": max(other["loaded_at"], row["loaded_at"])}
     return {**row, "event_id": other["event_id"], "user_id": other["user_id"]}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from activate.campaign import Campaign
 from activate.testing.worlds import Batch, Moment, World
 from activate.testing.worlds_compare import Difference, written
-
 
 
 def reduce(batch: Batch, fails: Callable[[Batch], bool]) -> Batch:
@@ -55,17 +55,16 @@ def _smaller(batch: Batch) -> Iterator[Batch]:
 def _smaller_worlds(world: World) -> Iterator[World]:
     names = {campaign.campaign for moment in world.moments for campaign in moment.campaigns}
     for name in sorted(names):
-        yield _each_moment(world, lambda m, n=name: replace(m, campaigns=tuple(c for c in m.campaigns if c.campaign != n)))
+        yield _each_moment(world, partial(_without_campaign, name=name))
     for moment in world.moments:
-        yield _each_moment(world, lambda m, first=moment: replace(m, campaigns=first.campaigns))
-    people = {str(row.get("user_id")) for moment in world.moments for rows in moment.tables.values() for row in rows}
-    for person in sorted(people):
-        yield _each_moment(world, lambda m, p=person: _without_person(m, p))
-    rows = {(table, repr(row)) for moment in world.moments for table, found in moment.tables.items() for row in found}
-    for table, text in sorted(rows):
-        yield _each_moment(world, lambda m, t=table, x=text: _without(m, t, x))
+        yield _each_moment(world, partial(replace, campaigns=moment.campaigns))
+    tables = [(table, row) for moment in world.moments for table, found in moment.tables.items() for row in found]
+    for person in sorted({str(row.get("user_id")) for _, row in tables}):
+        yield _each_moment(world, partial(_without_person, person=person))
+    for table, text in sorted({(table, repr(row)) for table, row in tables}):
+        yield _each_moment(world, partial(_without_row, table=table, text=text))
     if any(moment.fates != ((),) for moment in world.moments):
-        yield _each_moment(world, lambda m: replace(m, fates=((),)))
+        yield _each_moment(world, partial(replace, fates=((),)))
     for name in sorted(names):
         yield from _simpler_campaigns(world, name)
 
@@ -74,40 +73,37 @@ def _each_moment(world: World, change: Callable[[Moment], Moment]) -> World:
     return replace(world, moments=tuple(change(moment) for moment in world.moments))
 
 
-def _without(moment: Moment, table: str, text: str) -> Moment:
+def _without_campaign(moment: Moment, name: str) -> Moment:
+    return replace(moment, campaigns=tuple(each for each in moment.campaigns if each.campaign != name))
+
+
+def _without_person(moment: Moment, person: str) -> Moment:
+    tables = moment.tables.items()
+    return replace(
+        moment, tables={k: tuple(row for row in rows if str(row.get("user_id")) != person) for k, rows in tables}
+    )
+
+
+def _without_row(moment: Moment, table: str, text: str) -> Moment:
     rows = tuple(row for row in moment.tables[table] if repr(row) != text)
     return replace(moment, tables={**moment.tables, table: rows})
 
 
-def _without_person(moment: Moment, person: str) -> Moment:
-    return replace(
-        moment,
-        tables={
-            table: tuple(row for row in rows if str(row.get("user_id")) != person) for table, rows in moment.tables.items()
-        },
-    )
+def _with_key(moment: Moment, name: str, key: str, value: object) -> Moment:
+    campaigns = (c.model_copy(update={key: value}) if c.campaign == name else c for c in moment.campaigns)
+    return replace(moment, campaigns=tuple(campaigns))
 
 
 def _simpler_campaigns(world: World, name: str) -> Iterator[World]:
     """The world with one key of the campaign as if it had not been written, or with one step less."""
-
-    def change(key: str, value: object) -> World:
-        def apply(moment: Moment) -> Moment:
-            return replace(
-                moment,
-                campaigns=tuple(c.model_copy(update={key: value}) if c.campaign == name else c for c in moment.campaigns),
-            )
-
-        return _each_moment(world, apply)
-
-    fields = next(c for m in world.moments for c in m.campaigns if c.campaign == name)
-    for key, info in type(fields).model_fields.items():
-        found = {repr(getattr(c, key)) for m in world.moments for c in m.campaigns if c.campaign == name}
-        if not info.is_required() and found != {repr(info.default)}:
-            yield change(key, info.default)
-    for index in range(len(fields.steps)):
-        if len(fields.steps) > 1:
-            yield change("steps", fields.steps[:index] + fields.steps[index + 1 :])
+    versions = [c for moment in world.moments for c in moment.campaigns if c.campaign == name]
+    for key, info in Campaign.model_fields.items():
+        if not info.is_required() and any(getattr(version, key) != info.default for version in versions):
+            yield _each_moment(world, partial(_with_key, name=name, key=key, value=info.default))
+    steps = versions[0].steps
+    for index in range(len(steps) if len(steps) > 1 else 0):
+        fewer = steps[:index] + steps[index + 1 :]
+        yield _each_moment(world, partial(_with_key, name=name, key="steps", value=fewer))
 
 
 # -- printing -----------------------------------------------------------------------------------------------------

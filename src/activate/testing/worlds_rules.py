@@ -180,7 +180,7 @@ def _edit(rng: Random, old: dict[str, Any], segments: Sequence[str], instants: I
 def campaigns_by_tick(
     rng: Random, drafts: Sequence[dict[str, Any]], ticks: int, segments: Sequence[str], instants: Instants
 ) -> list[tuple[Campaign, ...]]:
-    """The campaigns in force at each tick: in half of the worlds one is edited, launched late, taken away or put back."""
+    """The campaigns in force at each tick: half of the time, one is edited, launched late, taken away or put back."""
     campaigns = [Campaign.model_validate(draft) for draft in drafts]
     rules = [list(campaigns) for _ in range(ticks)]
     if chance(rng, 2):

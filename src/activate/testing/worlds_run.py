@@ -40,7 +40,8 @@ class Engine:
         self.batch = batch
         self.stage = Stage(warehouse, f"models_{number}")
         self.state_schema = f"state_{number}"
-        self.policy = batch.policy.model_copy(update={"state": StatePolicy(schema=self.state_schema)})
+        state = StatePolicy.model_validate({"schema": self.state_schema})
+        self.policy = batch.policy.model_copy(update={"state": state})
         self.tables: dict[str, dict[str, str]] = {name: batch.types(columns) for name, columns in _SHARED.items()}
         for name, columns in _OWNED.values():
             self.tables[name] = {"owner": "text", **batch.types(columns)}
@@ -51,13 +52,11 @@ class Engine:
         for name, types in self.tables.items():
             self.stage.create(name, types)
         models = {name: Model(name, self.stage.relation(name), columns=self.tables[name]) for name in _SHARED}
-        for world in self.batch.worlds:
-            for name, model in world.models.items():
-                base, columns = _OWNED[model.kind or ""]
-                owned = exp.column("owner").eq(exp.Literal.string(name))
-                query = exp.select(*columns).from_(self.stage.relation(base).table()).where(owned)
-                self.stage.create_view(name, query)
-                models[name] = replace(model, relation=self.stage.relation(name), columns=self.batch.types(columns))
+        for name, model in {name: each for world in self.batch.worlds for name, each in world.models.items()}.items():
+            base, columns = _OWNED[model.kind or ""]
+            owned = exp.column("owner").eq(exp.Literal.string(name))
+            self.stage.create_view(name, exp.select(*columns).from_(self.stage.relation(base).table()).where(owned))
+            models[name] = replace(model, relation=self.stage.relation(name), columns=self.batch.types(columns))
         return models
 
     def load(self, tick: int) -> None:
@@ -78,8 +77,8 @@ class Engine:
     def tick(self, tick: int, deliveries: Sequence[Mapping[str, Any]]) -> None:
         """Run one tick, and record what became of the messages afterwards."""
         self.load(tick)
-        campaigns = tuple(campaign for world in self.batch.worlds for campaign in world.moments[tick].campaigns)
-        project = Project(Path("."), "worlds", self.policy, campaigns, self.models)
+        campaigns = {c.campaign: c for world in self.batch.worlds for c in world.moments[tick].campaigns}
+        project = Project(Path(), "worlds", self.policy, tuple(campaigns.values()), self.models)
         run.decide(self.warehouse, project, self.batch.ticks[tick])
         types = {column.name: column.type.lower() for column in DELIVERIES.columns}
         append(self.warehouse, Relation(self.state_schema, DELIVERIES.name), types, deliveries)

@@ -30,7 +30,8 @@ class Stage:
     def __init__(self, warehouse: Warehouse, schema: str) -> None:
         self.warehouse = warehouse
         self.schema = schema
-        warehouse.execute(exp.Create(this=exp.Table(db=exp.to_identifier(schema, quoted=True)), kind="SCHEMA", exists=True))
+        name = exp.Table(db=exp.to_identifier(schema, quoted=True))
+        warehouse.execute(exp.Create(this=name, kind="SCHEMA", exists=True))
 
     def relation(self, name: str) -> Relation:
         """A table or view of this schema."""
@@ -65,7 +66,9 @@ class Stage:
 
 def append(warehouse: Warehouse, relation: Relation, types: Mapping[str, str], rows: Rows) -> None:
     """Add rows to any table; see `Stage.append`."""
-    plain = [{key: json.dumps(value) if isinstance(value, dict) else value for key, value in row.items()} for row in rows]
+    plain = [
+        {key: json.dumps(value) if isinstance(value, dict) else value for key, value in row.items()} for row in rows
+    ]
     if plain:
         schema = pa.schema([(column, _ARROW[type_name]) for column, type_name in types.items()])
         warehouse.ingest(relation, pa.Table.from_pylist(plain, schema=schema))

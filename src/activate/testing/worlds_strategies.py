@@ -1,23 +1,28 @@
 """Hypothesis strategies for batches of worlds.
 
-Hypothesis draws a seed and a plain random source makes the batch from it: a batch takes some ten thousand draws, more than
-one example of hypothesis may take. What hypothesis cannot shrink then, `worlds_reduce` does.
+Hypothesis draws a seed and a plain random source makes the batch from it: a batch takes some ten thousand draws, more
+than one example of hypothesis may take. What hypothesis cannot shrink then, `worlds_reduce` does.
+
+The engine's time goes by campaigns, not by people, so the worlds of one town share its rules.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
 
 from hypothesis import strategies as st
 
+from activate.campaign import Campaign
 from activate.policy import Policy
+from activate.project import Model
 from activate.testing.oracle_state import Row
 from activate.testing.worlds import FATES, Batch, Moment, World, model
 from activate.testing.worlds_people import Key, make_events, make_triggers, profiles_by_tick, segment_by_tick
 from activate.testing.worlds_random import chance, one_of, pick
-from activate.testing.worlds_rules import campaigns_by_tick, draft_campaign, make_policy
+from activate.testing.worlds_rules import Instants, campaigns_by_tick, draft_campaign, make_policy
 
 # Instants around which clocks change in some zone, a week, a month or a day ends, or nothing happens at all.
 TURNS = tuple(
@@ -30,6 +35,8 @@ TURNS = tuple(
 )  # fmt: skip
 GAPS = (1, 1800, 3600, 7200, *[43_200] * 4, 21_600, 36_000, 82_800, 86_400, 86_400, 90_000, 172_800, 604_800)
 SPANS = (0, 1800, 3600, 86_400)
+TOWNS = 10
+WORLDS_PER_TOWN = 5
 
 
 def make_ticks(rng: Random) -> tuple[dt.datetime, ...]:
@@ -47,50 +54,66 @@ def interesting_instants(ticks: Sequence[dt.datetime], policy: Policy) -> tuple[
     grid = [tick - dt.timedelta(seconds=span) for tick in ticks for span in spans]
     inside = [instant for instant in grid if instant >= ticks[0]]
     beside = [instant + dt.timedelta(seconds=second) for instant in inside for second in (-1, 1)]
-    return (*inside * 6, *beside, *grid, *ticks[:-1] * 6, *ticks)
+    return (*inside * 6, *beside, *grid, *tuple(ticks[:-1]) * 6, *ticks)
 
 
-def make_world(rng: Random, number: int, policy: Policy, ticks: tuple[dt.datetime, ...], integer_keys: bool) -> World:
-    """One world under a policy, over these ticks. Its campaigns are `wN_a`, `wN_b`, `wN_c`."""
-    name = f"w{number}"
-    size = pick(rng, 1, 1, 2, 3)
-    people: list[Key] = [number * 100 + index if integer_keys else f"{name}_p{index}" for index in range(size)]
-    instants = interesting_instants(ticks, policy)
-    cart, segment = f"{name}_cart", f"{name}_segment"
-    triggers = make_triggers(rng, name, people, instants)
+@dataclass(frozen=True)
+class Town:
+    """The rules and models that some worlds share: `tN_a`, `tN_b`, `tN_c` over `tN_cart` and perhaps `tN_segment`."""
+
+    models: dict[str, Model]
+    rules: list[tuple[Campaign, ...]]
+
+
+def make_town(rng: Random, number: int, ticks: Sequence[dt.datetime], instants: Instants) -> Town:
+    """One town's models, and its campaigns at each tick."""
+    cart, segment = f"t{number}_cart", f"t{number}_segment"
     models = {cart: model(cart, "trigger", loaded=not chance(rng, 5))}
-    tables: dict[str, Sequence[tuple[Row, ...]]] = {
-        cart: [tuple(triggers)] * len(ticks),
-        "events": [tuple(make_events(rng, name, triggers, people, instants))] * len(ticks),
-        "profiles": profiles_by_tick(rng, people, len(ticks)),
-    }
     if chance(rng, 2):
         models[segment] = model(segment, "segment")
-        tables[segment] = segment_by_tick(rng, people, len(ticks))
-    segments = [segment] if segment in models else []
+    segments = [name for name in models if name == segment]
     drafts = [
-        draft_campaign(rng, f"{name}_{letter}", one_of(rng, (cart, cart, *models)), segments, instants)
+        draft_campaign(rng, f"t{number}_{letter}", one_of(rng, (cart, cart, *models)), segments, instants)
         for letter in pick(rng, "a", "ab", "ab", "abc")
     ]
-    rules = campaigns_by_tick(rng, drafts, len(ticks), segments, instants)
+    return Town(models, campaigns_by_tick(rng, drafts, len(ticks), segments, instants))
+
+
+def make_world(rng: Random, number: int, town: Town, instants: Instants, integer_keys: bool) -> World:
+    """One world: people `wN_p0`, `wN_p1`, ... (or N * 100, ...) and what they do in a town."""
+    name, ticks = f"w{number}", len(town.rules)
+    size = pick(rng, 1, 1, 2, 3)
+    people: list[Key] = [number * 100 + index if integer_keys else f"{name}_p{index}" for index in range(size)]
+    triggers = make_triggers(rng, name, people, instants)
+    tables: dict[str, Sequence[tuple[Row, ...]]] = {
+        "events": [tuple(make_events(rng, name, triggers, people, instants))] * ticks,
+        "profiles": profiles_by_tick(rng, people, ticks),
+    }
+    for each in town.models.values():
+        tables[each.name] = [tuple(triggers)] * ticks if each.kind == "trigger" else segment_by_tick(rng, people, ticks)
     fates = tuple(one_of(rng, FATES) for _ in range(3))
     moments = [
         Moment(campaigns, {table: rows[tick] for table, rows in tables.items()}, fates)
-        for tick, campaigns in enumerate(rules)
+        for tick, campaigns in enumerate(town.rules)
     ]
-    return World(name, models, tuple(moments))
+    return World(name, town.models, tuple(moments))
 
 
-def make_batch(seed: int, size: int) -> Batch:
-    """The batch of `size` worlds that belongs to the seed."""
-    rng = Random(seed)
+def make_batch(seed: int, towns: int = TOWNS, worlds_per_town: int = WORLDS_PER_TOWN) -> Batch:
+    """The batch that belongs to the seed."""
+    rng = Random(seed)  # noqa: S311 - no secret depends on it
     ticks = make_ticks(rng)
-    policy = make_policy(rng, [f"w{number}_a" for number in range(min(size, 5))])
-    integer_keys = chance(rng, 4)
-    worlds = tuple(make_world(rng, number, policy, ticks, integer_keys) for number in range(size))
-    return Batch(policy, ticks, worlds, integer_keys, instants_with_zone=chance(rng, 4))
+    policy = make_policy(rng, [f"t{number}_a" for number in range(towns)])
+    instants = interesting_instants(ticks, policy)
+    integer_keys, instants_with_zone = chance(rng, 4), chance(rng, 4)
+    worlds: list[World] = []
+    for number in range(towns):
+        town = make_town(rng, number, ticks, instants)
+        for _ in range(worlds_per_town):
+            worlds.append(make_world(rng, len(worlds), town, instants, integer_keys))
+    return Batch(policy, ticks, tuple(worlds), integer_keys, instants_with_zone)
 
 
 def seeds() -> st.SearchStrategy[int]:
-    """Seeds of batches. A failing example prints its seed; `make_batch(seed, size)` makes the batch again."""
+    """Seeds of batches. A failing example prints its seed; `make_batch(seed)` makes the batch again."""
     return st.integers(0, 2**64 - 1)
