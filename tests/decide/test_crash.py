@@ -75,13 +75,10 @@ def test_what_the_killed_ticks_left_is_what_an_undisturbed_tick_makes(uri: str) 
         assert child.exitcode == -signal.SIGKILL
     warehouse = shop.connect(uri)
     tick = decide(warehouse, shop.rules(), TICKS[-1])
-    assert {(count.campaign, count.outcome, count.reason) for count in tick.counts} == {
-        ("cart", "send", "ready"),
-        ("cart", "suppress", "exception_event"),
-        ("cart", "suppress", "no_profile"),
-        ("cart", "suppress", "unreachable"),
-        ("cart", "suppress", "not_re_eligible"),
-        ("journey", "send", "ready"),
-        ("receipt", "send", "ready"),
-    } or tick.counts
+    found = {(count.campaign, count.outcome, count.reason): count.people for count in tick.counts}
+    assert found["cart", "suppress", "exception_event"] == 1
+    assert found["cart", "suppress", "no_profile"] == 1
+    assert sum(people for (_, outcome, _), people in found.items() if outcome == "send") == len(
+        [row for row in shop.rows(warehouse, "messages") if row["queued_at"] == TICKS[-1]]
+    )
     warehouse.close()

@@ -18,15 +18,20 @@ def kill_before(warehouse: Warehouse, number: int) -> Callable[[], int]:
 
     Returns a function that tells how many calls there were so far; with number 0 it only counts.
     """
-    calls = 0
+    calls = depth = 0
 
     def counted(call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return call(*args, **kwargs)
+            nonlocal calls, depth
+            if depth == 0:  # a call made by another one is part of it
+                calls += 1
+                if calls == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            depth += 1
+            try:
+                return call(*args, **kwargs)
+            finally:
+                depth -= 1
 
         return wrapper
 
