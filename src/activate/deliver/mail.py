@@ -101,6 +101,7 @@ class MailCarrier:
                 session.starttls(context=self._tls())
             if server.username is not None:
                 session.login(server.username, server.password or "")
+            session.ehlo_or_helo_if_needed()
         except smtplib.SMTPNotSupportedError:
             session.close()
             raise Unusable("not_supported", f"the mail server does not offer {server.security} or a login") from None

@@ -141,7 +141,7 @@ class Outbox:
         live_from = self._warehouse.scalar(self._tree(_LIVE_FROM))
         self._create(CONTEXT, self._tree(_CONTEXT, since=literal(live_from or _BEGINNING)))
         if live_from is not None and not self._is_complete():
-            self._warehouse.execute(_dropped(CONTEXT))
+            self._drop(CONTEXT)
             self._create(CONTEXT, self._tree(_CONTEXT, since=literal(_BEGINNING)))
 
     def own_variant(self, campaign: Campaign, user_id: str) -> str | None:
@@ -254,12 +254,6 @@ class Outbox:
         # Waves ask for ranges of places; PostgreSQL's temporary tables are in the schema of this name.
         self._warehouse.create_indexes(Table(name, "", (), (("place",),)), "pg_temp")
 
-    def _drop(self) -> None:
-        for name in (WORK, CONTEXT):
-            self._warehouse.execute(_dropped(name))
-
-
-def _dropped(name: str) -> exp.Expr:
-    statement = sqlglot.parse_one("DROP TABLE IF EXISTS t", read="duckdb")
-    statement.set("this", exp.to_table(name))
-    return statement
+    def _drop(self, *names: str) -> None:
+        for name in names or (WORK, CONTEXT):
+            self._warehouse.execute(f"DROP TABLE IF EXISTS {name}")
