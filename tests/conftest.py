@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import glob
 import os
 import shlex
 import shutil
@@ -22,10 +21,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _bin() -> Path:
-    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb")) or [shutil.which("initdb") or ""]
-    if not found[-1]:
+    elsewhere = shutil.which("initdb")
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or ([Path(elsewhere)] if elsewhere else [])
+    if not found:
         pytest.fail("PostgreSQL's server binaries are missing; on Debian: apt-get install postgresql")
-    return Path(found[-1]).parent
+    return found[-1].parent
 
 
 def _as_server_user(command: list[str]) -> None:

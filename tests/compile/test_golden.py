@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import sqlglot
-from tests.compile.everything import NOW, bookmarks, project
 
 from activate.bookmarks import Bookmarks
 from activate.compile.pipeline import compile_tick
 from activate.plan import Load, Plan
 from activate.warehouses.dialect import DIALECTS
+from tests.compile.everything import NOW, bookmarks, project
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.decide import shop
 
 from activate.warehouses.base import Warehouse
+from tests.decide import shop
 
 
 @pytest.fixture(params=["duckdb", "postgres"])

@@ -8,12 +8,12 @@ from typing import Any
 
 import sqlglot
 from sqlglot import exp
-from tests.compile.everything import CART, JOURNEY, RECEIPT, project
 
 from activate.project import Project, Relation
 from activate.record.migrate import migrate
 from activate.tables import TABLES
 from activate.warehouses.base import Warehouse
+from tests.compile.everything import CART, JOURNEY, RECEIPT, project
 
 DAY = dt.date(2026, 6, 15)
 STATE = [table.name for table in TABLES if table.name != "meta"]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import signal
 
-from tests.decide import shop
-
 from activate.run import decide
 from activate.testing.faults import kill_before
+from tests.decide import shop
 
 TICKS = (shop.at("10:00"), shop.at("10:10"), shop.at("10:40"))
 
@@ -18,7 +17,7 @@ def prepare(uri: str) -> None:
     shop.build(warehouse)
     for now in TICKS[:-1]:
         decide(warehouse, shop.rules(), now)
-    shop.event(warehouse, 1, "1", "purchase", shop.at("10:20"), "c1")
+    shop.event(warehouse, 501, "1", "purchase", shop.at("10:20"), "c1")
     shop.cart(warehouse, 11, "2", shop.at("10:15"))
     shop.run(warehouse, "INSERT INTO analytics.vip VALUES (1, 10), (2, 20)")
     warehouse.close()

@@ -10,12 +10,12 @@ import time
 from typing import Any
 
 import pytest
-from tests.decide import shop
 
 from activate.errors import LeaseHeldError, TimeOrderError, WarehouseError
 from activate.project import Project
 from activate.run import decide
 from activate.warehouses.base import Warehouse
+from tests.decide import shop
 
 
 def replay(warehouse: Warehouse, *clocks: str, project: Project | None = None) -> None:
@@ -195,7 +195,9 @@ def test_two_rows_of_one_event_are_one_occurrence(warehouse: Warehouse) -> None:
 
 
 def test_a_person_with_two_profiles_gets_nothing_and_a_reason(warehouse: Warehouse) -> None:
-    shop.run(warehouse, "INSERT INTO analytics.profiles VALUES ('1', 'Asia/Tokyo', 'uno@example.com', TRUE, NULL, NULL)")
+    shop.run(
+        warehouse, "INSERT INTO analytics.profiles VALUES ('1', 'Asia/Tokyo', 'uno@example.com', TRUE, NULL, NULL)"
+    )
     replay(warehouse, "10:00", "10:10", "10:40")
     mine = [row for row in shop.rows(warehouse, "decisions") if row["user_id"] == "1"]
     assert {row["reason"] for row in mine} == {"duplicate_profile"}
@@ -211,7 +213,9 @@ def test_odd_numbers_are_let_in_by_the_where_and_kept_as_valid_json(warehouse: W
     replay(warehouse, "10:00")
     shop.cart(warehouse, 77, "2", shop.at("10:07"), value=value)
     replay(warehouse, "10:10")
-    entry = next(row for row in shop.rows(warehouse, "entries") if row["occurrence_id"] == "77" and row["campaign"] == "cart")
+    entry = next(
+        row for row in shop.rows(warehouse, "entries") if row["occurrence_id"] == "77" and row["campaign"] == "cart"
+    )
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")

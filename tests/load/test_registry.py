@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlglot import exp
 
-from activate.errors import SettingsError
+from activate.errors import SettingsError, WarehouseError
 from activate.settings import Target
 from activate.warehouses.registry import connect
 
@@ -93,7 +93,7 @@ def test_a_missing_postgres_setting_is_named(missing: str) -> None:
 
 def test_an_unreachable_postgres_is_a_settings_error_without_the_password() -> None:
     settings = {"host": "127.0.0.1", "port": 1, "user": "me", "password": "s3cret", "dbname": "x", "connect_timeout": 2}
-    with pytest.raises(SettingsError, match="cannot reach PostgreSQL") as error:
+    with pytest.raises(WarehouseError, match="cannot reach PostgreSQL") as error:
         connect(Target("postgres", "dev", settings))
     assert "s3cret" not in str(error.value)
 

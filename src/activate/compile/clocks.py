@@ -1,4 +1,4 @@
-"""The clock tables: zone × question → instant or flag, loaded and equi-joined (docs/design.md, decision 2)."""
+"""The clock tables: zone by question → instant or flag, loaded and equi-joined (docs/design.md, decision 2)."""
 
 from __future__ import annotations
 

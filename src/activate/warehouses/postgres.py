@@ -13,7 +13,7 @@ import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 from sqlglot import exp
 
-from activate.errors import LeaseHeldError, SettingsError, WarehouseError
+from activate.errors import LeaseHeldError, WarehouseError
 from activate.project import Relation
 from activate.tables import Table
 from activate.warehouses.base import Warehouse, hide_quoted
@@ -40,7 +40,7 @@ class Postgres(PostgresDialect, Warehouse):
         try:
             connection = adbc.connect(uri, autocommit=True)
         except Exception as error:  # the driver raises its own hierarchy as well as OSError
-            raise SettingsError(f"cannot reach PostgreSQL at {_host(uri)}: {_clean(error)}") from None
+            raise WarehouseError(f"cannot reach PostgreSQL at {_host(uri)}: {_clean(error)}") from None
         return cls(connection, uri)
 
     def close(self) -> None:
