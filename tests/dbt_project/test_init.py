@@ -55,7 +55,7 @@ def test_an_empty_project_builds_and_its_rules_have_no_mistake(options: Options)
         project.read_text("utf-8") + """on-run-start: ["{{ activate_create_missing('activate') }}"]\n""", "utf-8"
     )
     dbt = Path(sys.executable).parent / "dbt"
-    built = subprocess.run(  # noqa: S603  # no word of it comes from outside
+    built = subprocess.run(
         [dbt, "build", "--project-dir", options.project_dir, "--profiles-dir", options.project_dir],
         capture_output=True, text=True, check=False, cwd=options.project_dir,
     )  # fmt: skip
