@@ -99,7 +99,7 @@ def _inner(member: dict[str, Any], definitions: dict[str, Any]) -> tuple[dict[st
     return None, ""
 
 
-def _allowed(part: dict[str, Any]) -> str:  # noqa: PLR0911  # one answer for each kind of schema
+def _allowed(part: dict[str, Any]) -> str:  # one answer for each kind of schema
     if "enum" in part:
         return ", ".join(f"`{word}`" for word in part["enum"])
     if "const" in part:

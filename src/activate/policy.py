@@ -151,4 +151,4 @@ class Policy(Frozen):
     global_control: Share | None = None
     scan: Scan = Scan()
     delivery: Delivery = Delivery()
-    state: State = State(schema="activate")
+    state: State = State.model_validate({})

@@ -25,7 +25,9 @@ class Relation:
     def table(self, alias: str | None = None) -> exp.Table:
         """The relation as a quoted sqlglot table."""
         table = exp.table_(self.name, db=self.schema, catalog=self.database, quoted=True)
-        return exp.alias_(table, alias, table=True) if alias else table
+        if alias is not None:
+            table.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
+        return table
 
     def __str__(self) -> str:
         return ".".join(part for part in (self.database, self.schema, self.name) if part)

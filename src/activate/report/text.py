@@ -48,7 +48,7 @@ def plural(value: int, noun: str, many: str | None = None) -> str:
     return f"{value:,} {noun if value == 1 else many or noun + 's'}"
 
 
-def to_data(value: Any) -> Any:  # noqa: PLR0911  # one answer for each kind of value
+def to_data(value: Any) -> Any:  # one answer for each kind of value
     """Dataclasses as plain data for JSON; of private fields only the names of their members."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         data: dict[str, Any] = {}
