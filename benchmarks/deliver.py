@@ -225,7 +225,9 @@ def compare(messages: int, threads: int, rounds: int) -> None:
               f"ratio {best['plain'] / best['ours']:.0%} (goal: at least 60%)")  # fmt: skip
 
 
-def _measure(messages: int, threads: int, url: str, folder: str, results: multiprocessing.Queue[tuple[float, float]]) -> None:
+def _measure(
+    messages: int, threads: int, url: str, folder: str, results: multiprocessing.Queue[tuple[float, float]]
+) -> None:
     rules = project(Path(folder), url, threads)
     path = Path(folder) / f"memory{messages}.duckdb"
     prepare_in = multiprocessing.Process(target=prepare, args=(path, messages))

@@ -27,7 +27,19 @@ _MAX_BITS = 4_096
 _LEFT_OUT = ("random", "pprint", "xmlattr", "urlize")
 # Methods of text that make long ones out of short ones; there are filters for the same, with a bound.
 _LONG_METHODS = frozenset(
-    "center encode expandtabs format format_map join ljust replace rjust translate zfill".split()
+    {
+        "center",
+        "encode",
+        "expandtabs",
+        "format",
+        "format_map",
+        "join",
+        "ljust",
+        "replace",
+        "rjust",
+        "translate",
+        "zfill",
+    }
 )
 _DIRECTIVE = re.compile(r"%(-?[aAbBdHIjmMpSuUVwyYGzZ%])|%|[^%]+", re.DOTALL)
 _PLAIN = CodeGenerator._FinalizeInfo(None, None)
@@ -108,7 +120,7 @@ class Row(dict[str, Any]):
 
     @classmethod
     def null(cls, name: str) -> Null:
-        """What stands for a null in this column. Rows hold it in place of None, so that reading a field is a look-up."""
+        """What stands for a null in this column. Rows hold it in place of None: reading a field is a plain look-up."""
         return Null(cls, name)
 
     @classmethod

@@ -128,8 +128,8 @@ def _outline(source: Source) -> None:
             if next(node.find_all(nodes.Block), None):
                 raise TemplateMistake(node.lineno, "a block cannot stand inside a condition or a loop", source.name)
         source.exported |= _exported(node)
-    for found in source.tree.find_all((nodes.Getattr, nodes.Name)):
-        source.words.add(found.attr if isinstance(found, nodes.Getattr) else found.name)
+    source.words |= {name.name for name in source.tree.find_all(nodes.Name)}
+    source.words |= {found.attr for found in source.tree.find_all(nodes.Getattr)}
     for item in source.tree.find_all(nodes.Getitem):
         if isinstance(item.arg, nodes.Const) and isinstance(item.arg.value, str):
             source.words.add(item.arg.value)
@@ -141,7 +141,8 @@ def _outline(source: Source) -> None:
 
 def _exported(node: nodes.Node) -> set[str]:
     if isinstance(node, nodes.Assign | nodes.AssignBlock):
-        return {name.name for name in node.find_all(nodes.Name) if name.ctx == "store"}
+        targets: Iterator[nodes.Name] = node.find_all(nodes.Name)
+        return {name.name for name in targets if name.ctx == "store"}
     if isinstance(node, nodes.Macro):
         return {node.name}
     if isinstance(node, nodes.Import):

@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from post_office import PostOffice, Service, duckdb_office, postgres_office, service  # noqa: E402
+from post_office import PostOffice, Service, duckdb_office, postgres_office, service
 
 MakeOffice = Callable[..., PostOffice]
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-
 import threading
-
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -298,5 +296,3 @@ def service() -> Iterator[Service]:
 def webhook(url: str, **options: Any) -> dict[str, Any]:
     """A section of `providers:` for the service."""
     return {"type": "webhook", "url": url, "secret": SECRET, "timeout": "1 second", **options}
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -12,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import MakeOffice
 from post_office import message_id
 
 from activate.deliver.carry import NotTaken
 from activate.deliver.files import FileCarrier
 from activate.providers.base import FileRequest
+from conftest import MakeOffice
 
 
 def _lines(*ids: str) -> bytes:
@@ -99,6 +100,24 @@ def test_a_full_disk_loses_nothing(duckdb_only: MakeOffice) -> None:
     assert office.codes() == {("failed", "disk_full"): 5}
     office.project.policy.providers["mail"]["path"] = "out.jsonl"
     assert office.deliver().counts == {"accepted": 5}
+
+
+def test_a_write_that_may_be_lost_is_looked_up_by_the_next_run(
+    duckdb_only: MakeOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails to confirm leaves a doubt, and the file itself settles it: no line is written twice."""
+    office = duckdb_only({"mail": {"type": "file", "path": "out.jsonl"}}).people(3).queue(range(3))
+
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, "the disk does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("activate.deliver.files.os.fsync", broken)
+        assert office.deliver().left == 3
+    assert office.last() == {"claimed": 3}
+    assert office.deliver().counts == {"accepted": 3}
+    lines = (office.project.directory / "out.jsonl").read_text().splitlines()
+    assert len(lines) == len({json.loads(line)["message_id"] for line in lines}) == 3
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may write anywhere")

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from conftest import MakeOffice
 from post_office import PostOffice, address, message_id
 
 from activate.providers.unsubscribe import read_token
+from conftest import MakeOffice
 
 SECRET = "a-secret-of-some-length"
 
@@ -78,7 +78,7 @@ def test_a_mail_is_multipart_with_one_click_unsubscribe(
     box, section = mailbox
     office = _office(duckdb_only, section)
     assert office.deliver().counts == {"accepted": 1}
-    (to, raw), = box.mails
+    ((to, raw),) = box.mails
     assert to == address(0)
     mail = email.message_from_bytes(raw, policy=email.policy.default)
     assert mail["Subject"] == "Hello Ann0"
@@ -131,12 +131,16 @@ def test_a_dot_at_the_start_of_a_line_arrives(duckdb_only: MakeOffice, mailbox: 
 def test_no_value_can_begin_a_header(duckdb_only: MakeOffice, mailbox: tuple[Mailbox, dict[str, Any]]) -> None:
     box, section = mailbox
     office = _office(duckdb_only, section, count=3)
-    office.sql("UPDATE shop.profiles SET first_name = 'A' || CHR(13) || CHR(10) || 'Bcc: spy@example.com' WHERE user_id = 'u0'")
-    office.sql("UPDATE shop.profiles SET email = 'a@example.com' || CHR(10) || 'Bcc: spy@example.com' WHERE user_id = 'u1'")
+    office.sql(
+        "UPDATE shop.profiles SET first_name = 'A' || CHR(13) || CHR(10) || 'Bcc: spy@example.com' WHERE user_id = 'u0'"
+    )
+    office.sql(
+        "UPDATE shop.profiles SET email = 'a@example.com' || CHR(10) || 'Bcc: spy@example.com' WHERE user_id = 'u1'"
+    )
     office.sql("UPDATE shop.profiles SET email = 'a@example.com, spy@example.com' WHERE user_id = 'u2'")
     assert office.deliver().counts == {"accepted": 1, "rejected": 2}
     assert office.codes()["rejected", "bad_address"] == 2
-    (to, raw), = box.mails
+    ((to, raw),) = box.mails
     assert to == address(0)
     mail = email.message_from_bytes(raw)
     assert mail["Bcc"] is None
@@ -190,7 +194,9 @@ def test_an_idle_session_that_the_server_ended_is_opened_again(
 
     box, section = mailbox
     carrier = MailCarrier(2)
-    request = MailRequest(MailServer("127.0.0.1", section["port"], "none"), "a@example.com", "b@example.com", b"x: y\r\n")
+    request = MailRequest(
+        MailServer("127.0.0.1", section["port"], "none"), "a@example.com", "b@example.com", b"x: y\r\n"
+    )
     assert carrier.carry(request) == MailAnswer(250, "2.0.0")
     assert carrier._session is not None
     assert carrier._session.sock is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from conftest import MakeOffice
 from post_office import NOON, PostOffice, address
 
 from activate.campaign import Campaign
@@ -13,6 +12,7 @@ from activate.deliver.preview import Preview, preview
 from activate.errors import SettingsError
 from activate.project import Model, Relation
 from activate.record.deliveries import Outbox
+from conftest import MakeOffice
 
 SMTP = {
     "type": "smtp", "host": "h", "from": "a@example.com", "unsubscribe_url": "https://x.example.com/{token}",
@@ -102,7 +102,9 @@ def test_the_variant_is_the_persons_own(make_office: MakeOffice) -> None:
         ({"variant": "x"}, "no variant 'x'"),
     ],
 )
-def test_a_wrong_name_is_told_with_what_there_is(duckdb_only: MakeOffice, options: dict[str, object], message: str) -> None:
+def test_a_wrong_name_is_told_with_what_there_is(
+    duckdb_only: MakeOffice, options: dict[str, object], message: str
+) -> None:
     office = _office(duckdb_only, _campaign())
     with pytest.raises(SettingsError, match=message):
         _preview(office, "u0", **options)

@@ -7,10 +7,10 @@ import logging
 from typing import Any
 
 import pytest
-from conftest import MakeOffice
 from post_office import SECRET, Service, address, message_id, webhook
 
 from activate.providers.base import Outgoing, safe_code, safe_id
+from conftest import MakeOffice
 
 BODY = "You have 3 points"
 

@@ -7,13 +7,13 @@ import json
 from typing import Any
 
 import pytest
-from conftest import MakeOffice
 from post_office import NOON, PostOffice, Service, address, message_id, webhook
 
 from activate.deliver.hand_over import Clock
 from activate.deliver.send import require_usable
 from activate.errors import DeliveryError, LeaseHeldError
 from activate.record.deliveries import Outbox
+from conftest import MakeOffice
 
 
 def test_every_open_message_is_handed_over_once(make_office: MakeOffice, peer: Service) -> None:
@@ -60,7 +60,9 @@ def test_a_null_needs_a_default_or_aborts_that_message_only(make_office: MakeOff
     office = make_office({"mail": webhook(peer.url)}).people(3).queue(range(3))
     office.sql("UPDATE shop.profiles SET first_name = NULL WHERE user_id = 'u1'")
     assert office.deliver().counts == {"accepted": 2, "aborted": 1}
-    rows = office.sql("SELECT message_id, error_code, error, attempt, final FROM activate.deliveries WHERE status = 'aborted'")
+    rows = office.sql(
+        "SELECT message_id, error_code, error, attempt, final FROM activate.deliveries WHERE status = 'aborted'"
+    )
     assert rows == [
         (
             message_id(1), "render_error",

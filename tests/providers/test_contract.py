@@ -93,7 +93,9 @@ def test_options_are_checked_at_lint_without_secrets() -> None:
 
 @pytest.mark.parametrize("kind", PROVIDERS)
 def test_a_secret_in_the_file_is_a_mistake(kind: str) -> None:
-    secrets = [option.name for option in PROVIDERS[kind].all_options() if option.secret and option.name in SECTIONS[kind]]
+    secrets = [
+        option.name for option in PROVIDERS[kind].all_options() if option.secret and option.name in SECTIONS[kind]
+    ]
     problems = check({"type": kind, **SECTIONS[kind]})
     assert len(problems) == len(secrets)
     for name, problem in zip(secrets, problems, strict=True):

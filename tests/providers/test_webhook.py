@@ -22,7 +22,9 @@ def _provider(secret: str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", **options:
 
 
 def _message(number: int = 1, **changes: Any) -> Outgoing:
-    made = Outgoing(f"{number:032x}", "u1", "c", 1, "b", "push", "token", {"body": "x"}, tags=("a", "b"), ttl_seconds=60)
+    made = Outgoing(
+        f"{number:032x}", "u1", "c", 1, "b", "push", "token", {"body": "x"}, tags=("a", "b"), ttl_seconds=60
+    )
     return made._replace(**changes)
 
 
@@ -54,9 +56,7 @@ def test_the_key_is_of_the_batch_and_each_item_has_its_own() -> None:
     assert changed.headers["Idempotency-Key"] == one.headers["Idempotency-Key"]
 
 
-@pytest.mark.parametrize(
-    "text", ['"', "\\", "\n\t\x00\x1f", "ü€😀", "\ud800", "</script>", "\u2028", "a" * 10_000, ""]
-)
+@pytest.mark.parametrize("text", ['"', "\\", "\n\t\x00\x1f", "ü€😀", "\ud800", "</script>", "\u2028", "a" * 10_000, ""])
 def test_every_text_is_written_as_json(text: str) -> None:
     message = _message(user_id=text, address=text, content={"body": text, text or "k": "v"}, variant=None)
     (item,) = json.loads(_provider().build([message], AT).body)["messages"]
@@ -76,7 +76,10 @@ def test_single_results_are_read() -> None:
         {"message_id": f"{9:032x}", "status": "rejected"},
     ]
     assert _read({"results": told}) == {"1": ("rejected", "gone", "p1"), "2": ("accepted", None, None)}
-    assert _read({"results": [{"message_id": f"{2:032x}", "status": "delivered?"}]})["2"][:2] == ("unknown", "bad_result")
+    assert _read({"results": [{"message_id": f"{2:032x}", "status": "delivered?"}]})["2"][:2] == (
+        "unknown",
+        "bad_result",
+    )
     assert _read({"results": [{"message_id": f"{2:032x}"}]})["2"][0] == "unknown"
     assert _read({"results": [{"message_id": [1], "status": "rejected"}]})["2"][0] == "accepted"
 

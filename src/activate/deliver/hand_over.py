@@ -79,9 +79,7 @@ class Line:
             last = Handed([_doubtful(outcome, doubted) for outcome in last.outcomes], last.excused)
         return Handed(done + last.outcomes, last.excused) if done else last
 
-    def _try_once(
-        self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime
-    ) -> tuple[Handed, float | None]:
+    def _try_once(self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime) -> tuple[Handed, float | None]:
         """One request. The wait is what the provider asks for before another, or None when nothing is left to try."""
         try:
             request = self.provider.build(batch, at)
@@ -99,20 +97,24 @@ class Line:
                 code = f"http_{answer.status}" if isinstance(answer, HttpAnswer) else "refused"
                 return self._halve(carrier, batch, at, code), None
             outcomes = self.provider.read(answer, batch)
-        except NotTaken as trouble:
-            self.breaker.failed(trouble.code)
-            return _all(batch, "failed", trouble.code, excused=True), 0.0
-        except InDoubt as trouble:
-            self.breaker.failed(trouble.code)
-            return _all(batch, "unknown", trouble.code), 0.0
-        except Unusable as refusal:
-            self.breaker.trip(str(refusal))
-            return _all(batch, "failed", refusal.code, excused=True), None
-        except Exception as error:  # a flaw in a provider must not leave claims without an outcome
-            self.breaker.trip(f"the provider's code failed ({type(error).__name__})")
-            return _all(batch, "unknown", "internal_error"), None
+        except Exception as error:
+            return self._without_answer(batch, error)
         self._note(outcomes)
         return Handed(_complete(outcomes, batch)), self._asked_wait(answer)
+
+    def _without_answer(self, batch: Sequence[Outgoing], error: Exception) -> tuple[Handed, float | None]:
+        if isinstance(error, NotTaken):
+            self.breaker.failed(error.code)
+            return _all(batch, "failed", error.code, excused=True), 0.0
+        if isinstance(error, InDoubt):
+            self.breaker.failed(error.code)
+            return _all(batch, "unknown", error.code), 0.0
+        if isinstance(error, Unusable):
+            self.breaker.trip(str(error))
+            return _all(batch, "failed", error.code, excused=True), None
+        # A flaw in a provider's code must not leave claims without an outcome.
+        self.breaker.trip(f"the provider's code failed ({type(error).__name__})")
+        return _all(batch, "unknown", "internal_error"), None
 
     def _worth_another(self, outcome: Outcome) -> bool:
         """Whether to try again in this run: it was not taken, or may be taken twice without harm."""

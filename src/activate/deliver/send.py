@@ -234,9 +234,11 @@ class _Delivery:
         """Wait for a wave's outcomes and record them."""
         outcomes: list[Outcome] = []
         excused: set[str] = set()
+        # A doubt that can be looked up stays a claim, and the next run looks.
+        looks_up = self._provider.looked_up_in(self._at()) is not None
         for future in wave.futures:
             handed = future.result()
-            outcomes += handed.outcomes
+            outcomes += [one for one in handed.outcomes if one.status != "unknown"] if looks_up else handed.outcomes
             excused |= handed.excused
         attempts, transactional = wave.rendered.attempts, wave.rendered.transactional
         final = [

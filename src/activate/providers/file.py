@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from activate.providers.base import Capabilities, FileRequest, Limits, Outgoing, Provider
+from activate.providers.base import FileRequest, Limits, Outgoing, Provider
 from activate.providers.options import Option
 
 
@@ -32,8 +32,6 @@ class File(Provider):
         Option("batch", "Messages per write.", "whole", default=1000, low=1, high=10_000),
     )
     defaults: ClassVar[Limits] = Limits(batch=1000)
-    # A claim that a crash left behind is looked up in the file, so each message stands there once.
-    capabilities: ClassVar[Capabilities] = Capabilities(idempotent=True)
     notes = """\
 Keys of a line: `message_id`, `user_id`, `campaign`, `step`, `variant`, `channel`, `content` (and `address`, if asked
 for). A write is one append, brought to disk before the outcome is recorded. A line torn by a crash or a full disk is

@@ -25,7 +25,7 @@ _POLICY = SMTP.clone(cte_type="7bit")
 def _check_from(value: str) -> str | None:
     _, address = parseaddr(value)
     if not _ADDRESS.fullmatch(address) or _SPACE.sub(" ", value) != value:
-        return f"{value!r} is not a sender; write e.g. \"Shop <hello@shop.example.com>\""
+        return f'{value!r} is not a sender; write e.g. "Shop <hello@shop.example.com>"'
     return None if value.isascii() or address.isascii() else "the address must be written in ASCII"
 
 

@@ -14,9 +14,7 @@ from activate.record.wave import column_of, text_of
 from activate.warehouses.base import Warehouse, literal
 
 
-def rehearsed_work(
-    campaign: Campaign, user_id: str, step: int, kind: Kind, at: dt.datetime
-) -> exp.Select:
+def rehearsed_work(campaign: Campaign, user_id: str, step: int, kind: Kind, at: dt.datetime) -> exp.Select:
     """A query of one row with the columns of the work list."""
     day = dt.timedelta(days=1)
     values: dict[str, exp.Expr] = {
@@ -31,7 +29,7 @@ def rehearsed_work(
 
 
 def rehearsed_context(warehouse: Warehouse, project: Project, campaign: Campaign, user_id: str) -> exp.Select:
-    """A query of (place, context): the person's latest entry, else their latest row in the campaign's model, else none."""
+    """A query of (place, context): of the person's latest entry, else of their latest row in the campaign's model."""
     entry = _latest_entry(warehouse, project, campaign, user_id)
     if entry is not None:
         return entry.select(literal(1).as_("place"), "context")
@@ -60,9 +58,7 @@ def own_variant(warehouse: Warehouse, project: Project, campaign: Campaign, user
     raise AssertionError("the arms cover every hash")
 
 
-def _latest_entry(
-    warehouse: Warehouse, project: Project, campaign: Campaign, user_id: str
-) -> exp.Select | None:
+def _latest_entry(warehouse: Warehouse, project: Project, campaign: Campaign, user_id: str) -> exp.Select | None:
     """The person's latest entry in a campaign, as a query without columns; None if there is none."""
     entries = Relation(project.policy.state.schema_, "entries")
     if not warehouse.columns([entries]):

@@ -127,9 +127,7 @@ def _consent(dialect: Dialect, model: Model, channel: Channel) -> exp.Expr:
     if type_of(model, channel.consent).startswith("bool"):
         return exp.func("COALESCE", column_of(model, channel.consent), exp.false())
     allowed = [literal(value) for value in channel.consent_values]
-    return exp.func(
-        "COALESCE", exp.In(this=text_of(dialect, model, channel.consent), expressions=allowed), exp.false()
-    )
+    return exp.func("COALESCE", exp.In(this=text_of(dialect, model, channel.consent), expressions=allowed), exp.false())
 
 
 def text_of(dialect: Dialect, model: Model, column: str) -> exp.Expr:

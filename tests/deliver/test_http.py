@@ -1,0 +1,158 @@
+"""HTTP failures are told apart by what they mean: never sent, or perhaps taken."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import requests
+from post_office import Service
+
+from activate.deliver.carry import InDoubt, NotTaken
+from activate.deliver.http import HttpCarrier, _meaning
+from activate.providers.base import HttpAnswer, HttpRequest, Unusable
+
+
+@contextmanager
+def raw_server(script: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server that reads one request and then does what `script` says with the connection."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        try:
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65_536)
+                    script(connection)
+        except OSError:
+            return
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+
+
+def _post(url: str, timeout: float = 1.0) -> HttpAnswer:
+    carrier = HttpCarrier(timeout)
+    try:
+        return carrier.carry(HttpRequest("POST", url, {"X-Key": "1"}, b'{"private": "body"}'))
+    finally:
+        carrier.close()
+
+
+def test_nobody_listens_is_definite() -> None:
+    with pytest.raises(NotTaken, match="not_connected"):
+        _post("http://127.0.0.1:9/")
+
+
+def test_an_unknown_host_is_definite() -> None:
+    with pytest.raises(NotTaken, match="not_connected"):
+        _post("http://no-such-host.invalid/")
+
+
+def test_plain_http_at_a_tls_address_is_definite() -> None:
+    with (
+        raw_server(lambda connection: connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as url,
+        pytest.raises(NotTaken),
+    ):
+        _post(url.replace("http:", "https:"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (b"", "connection_lost"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", "answer_lost"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nhalf", "answer_lost"),
+    ],
+)
+def test_an_answer_cut_off_is_a_doubt(answer: bytes, code: str) -> None:
+    with raw_server(lambda connection: connection.sendall(answer)) as url, pytest.raises(InDoubt) as raised:
+        _post(url)
+    assert raised.value.code == code
+
+
+def test_silence_is_a_doubt_and_ends_in_time() -> None:
+    began = time.monotonic()
+    with raw_server(lambda _: time.sleep(3)) as url, pytest.raises(InDoubt, match="timeout"):
+        _post(url)
+    assert time.monotonic() - began < 10
+
+
+def test_an_answer_that_drips_ends_in_time() -> None:
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+        for _ in range(40):
+            connection.sendall(b"x")
+            time.sleep(0.1)
+
+    began = time.monotonic()
+    with raw_server(drip) as url, pytest.raises(InDoubt, match="answer_lost"):
+        _post(url)
+    assert time.monotonic() - began < 10
+
+
+def test_an_endless_answer_is_read_up_to_a_limit() -> None:
+    def flood(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+        for _ in range(100):
+            connection.sendall(b"x" * 1_000_000)
+
+    with raw_server(flood) as url:
+        assert len(_post(url, 10).body) < 1_200_000
+
+
+def test_connections_are_used_again(peer: Service) -> None:
+    carrier = HttpCarrier(5)
+    ports: set[Any] = set()
+
+    def script(handler: Any, ids: list[str]) -> bool:
+        ports.add(handler.client_address)
+        return False
+
+    peer.script = script
+    for _ in range(5):
+        answer = carrier.carry(HttpRequest("POST", peer.url, {}, b'{"messages": []}'))
+        assert (answer.status, answer.body) == (200, b"{}")
+    carrier.close()
+    assert len(ports) == 1
+
+
+def test_redirects_and_cookies_are_not_followed(peer: Service) -> None:
+    def script(handler: Any, ids: list[str]) -> bool:
+        handler.answer(307, Location=peer.url, Set_Cookie="a=b")
+        return True
+
+    peer.script = script
+    carrier = HttpCarrier(5)
+    for _ in range(2):
+        assert carrier.carry(HttpRequest("POST", peer.url, {}, b'{"messages": []}')).status == 307
+    assert len(peer.requests) == 2
+    assert all("Cookie" not in headers for headers, _ in peer.requests)
+
+
+def test_an_address_that_cannot_be_used_says_so() -> None:
+    with pytest.raises(Unusable, match="url"):
+        _post("http://exa mple:port/")
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [("CERTIFICATE_VERIFY_FAILED", NotTaken), ("WRONG_VERSION_NUMBER", NotTaken), ("DECRYPTION_FAILED", InDoubt)],
+)
+def test_tls_failures_are_told_apart(reason: str, kind: type[Exception]) -> None:
+    failure = ssl.SSLError(1, f"[SSL: {reason}] words")
+    failure.reason = reason
+    assert isinstance(_meaning(requests.exceptions.SSLError(failure)), kind)
