@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -28,6 +28,7 @@ def known_zones() -> frozenset[str]:
     return frozenset(available_timezones() - _NOT_PLACES)
 
 
+@lru_cache(maxsize=100_000)  # an hourly tick asks about the same local days again
 def instant(zone: ZoneInfo, local: dt.datetime, twice: Literal["first", "second"] = "first") -> dt.datetime:
     """Return the instant of a local wall time.
 

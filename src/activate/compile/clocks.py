@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from activate.compile.clock import calendar, opening, wait_days
@@ -12,12 +12,15 @@ from activate.compile.world import Moment, World
 from activate.plan import Load
 
 
+# zoneinfo itself keeps only eight zones alive and reads the others from their files again.
+_zone = cache(ZoneInfo)
+
+
 def calendars(world: World, moment: Moment) -> Load:
     """One row per zone: when its local day, week and month began and when the next ones begin."""
     names = ("day", "week", "month", "next_day", "next_week", "next_month")
     rows: list[dict[str, object]] = [
-        {"zone": name} | {key: asdict(calendar(ZoneInfo(name), moment.now))[key] for key in names}
-        for name in world.zones(moment.bookmarks.zones)
+        {"zone": name} | vars(calendar(_zone(name), moment.now)) for name in world.zones(moment.bookmarks.zones)
     ]
     columns = {"zone": "TEXT"} | dict.fromkeys(names, "TIMESTAMP")
     return Load("clock.calendars", "Local days, weeks and months, by zone.", "tick_zones", table(columns, rows))
@@ -31,7 +34,7 @@ def windows(world: World, moment: Moment) -> Load:
     rows: list[dict[str, object]] = []
     for key, window in world.windows.items():
         for name in world.zones(moment.bookmarks.zones):
-            rows.append({"window_id": key, "zone": name} | asdict(opening(window, ZoneInfo(name), moment.now)))
+            rows.append({"window_id": key, "zone": name} | vars(opening(window, _zone(name), moment.now)))
     return Load("clock.windows", "Local time windows, by zone.", "tick_windows", table(columns, rows))
 
 
@@ -46,7 +49,7 @@ def waits(world: World, moment: Moment) -> Load:
         {"wait_id": key, "zone": name, "anchor_from": start, "anchor_until": end, "due_at": due}
         for key, wait in world.local_waits.items()
         for name in world.zones(moment.bookmarks.zones)
-        for start, end, due in wait_days(wait, ZoneInfo(name), oldest, moment.effective)
+        for start, end, due in wait_days(wait, _zone(name), oldest, moment.effective)
     ]
     return Load("clock.waits", "Waits that end at a local time, by zone and day.", "tick_waits", table(columns, rows))
 
@@ -56,7 +59,8 @@ def oldest_anchor(world: World, moment: Moment) -> dt.datetime:
     lateness = [world.project.policy.scan.max_lateness]
     lateness += [campaign.enter.max_lateness or 0 for campaign in world.campaigns]
     candidates = [moment.now - dt.timedelta(seconds=max(lateness))]
-    candidates += [campaign.enter.since for campaign in world.campaigns if campaign.enter.since is not None]
+    local = [campaign for campaign in world.campaigns if any(step.wait.is_local for step in campaign.steps)]
+    candidates += [campaign.enter.since for campaign in local if campaign.enter.since is not None]
     if moment.bookmarks.oldest_anchor is not None:
         candidates.append(moment.bookmarks.oldest_anchor)
     return min(candidates)
