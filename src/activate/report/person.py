@@ -163,7 +163,7 @@ class Person:
         name = _spelled(model, name)
         return self.state.warehouse.instant(column(name), model.columns.get(name, ""))
 
-    def _where(self, model: Model, where: str | None) -> exp.Expr | None:
+    def _where(self, model: Model, where: str | None) -> exp.Expression | None:
         return parse_where(where, columns=model.columns, dialect=self.state.warehouse.dialect) if where else None
 
     def _match_value(self, model: Model, name: str) -> exp.Expr:
