@@ -71,9 +71,7 @@ class Place:
     def process(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the command in the project, as a process of its own."""
         command = [sys.executable, "-m", "activate", *words]
-        return subprocess.run(  # noqa: S603  # our own command
-            command, capture_output=True, text=True, cwd=self.directory, check=False, timeout=120
-        )
+        return subprocess.run(command, capture_output=True, text=True, cwd=self.directory, check=False, timeout=120)
 
     def json(self, *words: str, code: int = 0) -> Any:
         """Run the command with --json; stdout must be one document, and the exit code as expected."""

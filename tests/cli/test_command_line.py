@@ -51,7 +51,7 @@ def test_help_answers_within_0_4_seconds() -> None:
     """Of the processor's time, which other programs on the machine do not change; the best of a few."""
     spent = []
     for _ in range(5):
-        process = subprocess.Popen([*COMMAND, "--help"], stdout=subprocess.DEVNULL)  # noqa: S603  # our own command
+        process = subprocess.Popen([*COMMAND, "--help"], stdout=subprocess.DEVNULL)
         _, _, usage = os.wait4(process.pid, 0)
         process.returncode = 0
         spent.append(usage.ru_utime + usage.ru_stime)
@@ -157,7 +157,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     os.close(read)
     with os.fdopen(write, "w") as gone:
         words = [*COMMAND, "schema"]
-        found = subprocess.run(words, stdout=gone, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603  # our own
+        found = subprocess.run(words, stdout=gone, stderr=subprocess.PIPE, text=True, check=False)
     assert found.returncode == 141
     assert found.stderr == ""
 

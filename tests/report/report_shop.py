@@ -188,7 +188,7 @@ class Shop:
         self.state(ENTRIES, entry_id=entry, campaign=campaign.campaign, user_id=person, occurrence_id=occurrence, **row)
         return entry
 
-    def decide(  # noqa: PLR0917  # the row's own columns, in their order
+    def decide(
         self, person: str, entry: str, at: dt.datetime, reason: str, gate: str, outcome: str, **values: Any
     ) -> None:
         row = {"campaign": CART.campaign, "step": 1, "run_id": "r", "ends_entry": outcome != "defer", **values}
