@@ -146,7 +146,7 @@ def _init(parser: argparse.ArgumentParser) -> None:
 
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--days", type=_positive, default=4, metavar="N", help="days to replay, hour by hour (default: 4)"
+        "--days", type=_positive, default=3, metavar="N", help="days to replay, hour by hour (default: 3)"
     )
     parser.add_argument("--people", type=_positive, default=5000, metavar="N", help="people to make up (default: 5000)")
     parser.add_argument(

@@ -33,7 +33,7 @@ WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "
 def run_demo(
     project_dir: Path,
     *,
-    days: int = 4,
+    days: int = 3,
     people: int = 5000,
     seed: int = 7,
     target: str | None = None,
