@@ -47,7 +47,7 @@ def run_at(end: dt.datetime | None, logical: dt.datetime | None, after: dt.datet
 
 def raised(error: Exception, is_replay: bool = False) -> Exception:
     """What Airflow gets to see for an error."""
-    with pytest.raises(Exception) as caught, told_to_airflow(is_replay):  # noqa: PT011
+    with pytest.raises(Exception) as caught, told_to_airflow(is_replay):
         raise error
     return caught.value
 
