@@ -11,7 +11,6 @@ from activate.compile.rulebook import table
 from activate.compile.world import Moment, World
 from activate.plan import Load
 
-
 # zoneinfo itself keeps only eight zones alive and reads the others from their files again.
 _zone = cache(ZoneInfo)
 
