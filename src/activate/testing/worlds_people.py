@@ -56,7 +56,9 @@ def _values(rng: Random) -> dict[str, Any]:
     }
 
 
-def _loaded(rng: Random, at: dt.datetime, instants: Instants) -> dt.datetime:
+def _loaded(rng: Random, at: dt.datetime, instants: Instants) -> dt.datetime | None:
+    if chance(rng, 40):
+        return None  # never loaded, as far as anybody can tell
     return at if not chance(rng, 4) else max(at, one_of(rng, instants))
 
 
@@ -90,7 +92,7 @@ def _twin(rng: Random, row: dict[str, Any], other: dict[str, Any]) -> dict[str, 
     if chance(rng, 3):
         return {**row, "event_id": other["event_id"]}
     if chance(rng, 3):
-        return {**other, "loaded_at": max(other["loaded_at"], row["loaded_at"])}
+        return {**other, "loaded_at": row["loaded_at"] and max(other["occurred_at"], row["loaded_at"])}
     return {**row, "event_id": other["event_id"], "user_id": other["user_id"]}
 
 

@@ -12,23 +12,24 @@ from activate.testing.worlds import Batch, Moment, World
 from activate.testing.worlds_compare import Difference, written
 
 
-def reduce(batch: Batch, fails: Callable[[Batch], bool]) -> Batch:
-    """The smallest batch found that still fails, by leaving out one thing after the other."""
+def reduce(batch: Batch, fails: Callable[[Batch], bool], attempts: int = 300) -> Batch:
+    """The smallest batch found that still fails, by leaving out one thing after the other, so many times at most."""
     for world in batch.worlds:
         if len(batch.worlds) > 1 and fails(alone := replace(batch, worlds=(world,))):
             batch = alone
             break
     index, progress = 0, False
-    while True:
+    for _ in range(attempts):
         options = list(_smaller(batch))
         if index >= len(options):
             if not progress:
-                return batch
+                break
             index, progress = 0, False
-        elif fails(options[index]):
+        elif options[index] != batch and fails(options[index]):
             batch, progress = options[index], True  # what came next has moved up to the same index
         else:
             index += 1
+    return batch
 
 
 def _smaller(batch: Batch) -> Iterator[Batch]:

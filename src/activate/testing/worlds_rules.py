@@ -166,6 +166,23 @@ def draft_campaign(rng: Random, name: str, model: str, segments: Sequence[str], 
     }
 
 
+def patient(rng: Random, draft: dict[str, Any]) -> dict[str, Any]:
+    """The campaign, made so that several of a person's messages are often held back overnight together."""
+    window = {"open": "09:00", "close": "21:00", "unknown_zone": "Asia/Tokyo", "held": pick(rng, "latest", "all")}
+    return {
+        **draft,
+        "class": "marketing",
+        "active": {},
+        "enter": {key: None if key in ("where", "since") else value for key, value in draft["enter"].items()},
+        "re_enter": "always",
+        "on_retrigger": "stack",
+        "audience": {},
+        "exceptions": [],
+        "steps": [{"channels": one_of(rng, STEP_CHANNELS), "template": "hello"} for _ in range(pick(rng, 1, 2))],
+        "time_window": window if chance(rng, 3) else {**window, "held": "latest_per_campaign"},
+    }
+
+
 _FIXED = ("campaign", "class", "enter")
 
 

@@ -22,7 +22,7 @@ from activate.testing.oracle_state import Row
 from activate.testing.worlds import FATES, Batch, Moment, World, model
 from activate.testing.worlds_people import Key, make_events, make_triggers, profiles_by_tick, segment_by_tick
 from activate.testing.worlds_random import chance, one_of, pick
-from activate.testing.worlds_rules import Instants, campaigns_by_tick, draft_campaign, make_policy
+from activate.testing.worlds_rules import Instants, campaigns_by_tick, draft_campaign, make_policy, patient
 
 # Instants around which clocks change in some zone, a week, a month or a day ends, or nothing happens at all.
 TURNS = tuple(
@@ -33,7 +33,7 @@ TURNS = tuple(
         "2026-05-31T22:00", "2026-06-14T23:00", "2026-07-15T12:00",
     )
 )  # fmt: skip
-GAPS = (1, 1800, 3600, 7200, *[43_200] * 4, 21_600, 36_000, 82_800, 86_400, 86_400, 90_000, 172_800, 604_800)
+GAPS = (0, 1, 1800, 3600, 7200, *[43_200] * 4, 21_600, 36_000, 82_800, 86_400, 86_400, 90_000, 172_800, 604_800)
 SPANS = (0, 1800, 3600, 86_400)
 TOWNS = 10
 WORLDS_PER_TOWN = 5
@@ -76,6 +76,8 @@ def make_town(rng: Random, number: int, ticks: Sequence[dt.datetime], instants: 
         draft_campaign(rng, f"t{number}_{letter}", one_of(rng, (cart, cart, *models)), segments, instants)
         for letter in pick(rng, "a", "ab", "ab", "abc")
     ]
+    if chance(rng, 6):
+        drafts = [patient(rng, draft) for draft in drafts]
     return Town(models, campaigns_by_tick(rng, drafts, len(ticks), segments, instants))
 
 
