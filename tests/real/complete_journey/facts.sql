@@ -76,7 +76,7 @@ insert into facts.caps values
     (3, 2, 604800, null, 'email', null, null, null),
     (4, 3, null, 'week', null, null, null, null),
     (5, 5, null, 'month', null, null, null, 'marketing'),
-    (6, 2, null, 'week', null, null, 'category_welcome', null);
+    (6, 1, null, 'week', null, null, 'category_welcome', null);
 
 -- -- people ----------------------------------------------------------------------------------------------------------
 
