@@ -34,7 +34,9 @@ class Enter(Frozen):
     segment: str | None = None
     on: Literal["enter", "exit"] = "enter"
     where: str | None = Field(None, description="A boolean SQL expression over the model's columns.")
-    since: Instant | None = Field(None, description="Also take occurrences from this time on, though before the launch.")
+    since: Instant | None = Field(
+        None, description="Also take occurrences from this time on, though before the launch."
+    )
     max_lateness: Duration | None = Field(None, description="Overrides scan.max_lateness.")
 
     @model_validator(mode="after")
@@ -137,13 +139,17 @@ class Campaign(Frozen):
     enter: Enter
     re_enter: ReEnter = "never"
     on_retrigger: Literal["ignore", "restart", "stack"] = "ignore"
-    match: str | None = Field(None, description="Which waiting entry a second trigger meets; default: the first exception's.")
+    match: str | None = Field(
+        None, description="Which waiting entry a second trigger meets; default: the first exception's."
+    )
     audience: Audience = Audience()
     exceptions: tuple[ExceptionEvent, ...] = ()
     control: Share | None = None
     variants: tuple[Variant, ...] = ()
     steps: tuple[Step, ...] = Field(min_length=1)
-    time_window: TimeWindow | Literal["none"] | None = Field(None, description="Overrides the policy's; `none`: no window.")
+    time_window: TimeWindow | Literal["none"] | None = Field(
+        None, description="Overrides the policy's; `none`: no window."
+    )
     when_capped: Literal["drop", "wait"] = "drop"
     counts_toward_caps: bool | None = Field(None, description="Default: marketing counts, transactional does not.")
     on_suppressed: Literal["advance", "exit"] = "advance"

@@ -56,7 +56,9 @@ class TimeWindow(Frozen):
     close: Clock
     weekdays: tuple[Weekday, ...] = WEEKDAYS  # type: ignore[assignment]  # a tuple of str literals
     zone: str = Field("recipient", description="`recipient`, or one IANA zone for everybody.")
-    unknown_zone: str = Field("suppress", description="The zone of people whose own is missing or invalid, or `suppress`.")
+    unknown_zone: str = Field(
+        "suppress", description="The zone of people whose own is missing or invalid, or `suppress`."
+    )
     when_closed: Literal["wait", "drop"] = "wait"
     held: Literal["latest_per_campaign", "latest", "all"] = Field(
         "latest_per_campaign", description="Which of several messages held back by the window goes out when it opens."
@@ -122,7 +124,9 @@ class Scan(Frozen):
 
     overlap: Duration = 3600
     max_lateness: Duration = Field(86_400, validate_default=False, description="An older occurrence is too late.")
-    remember: Duration = Field(30 * 86_400, description="How long an occurrence's id is recognised when it comes again.")
+    remember: Duration = Field(
+        30 * 86_400, description="How long an occurrence's id is recognised when it comes again."
+    )
     settle: Duration = Field(0, description="Extra wait for events still being loaded when a step falls due.")
 
 

@@ -60,7 +60,7 @@ def parse_clock(value: Any) -> dt.time:
     """Read a local time of day written as HH:MM, e.g. `09:00`."""
     match = _CLOCK.match(value) if isinstance(value, str) else None
     if not match:
-        raise ValueError(f"{value!r} is not a time of day; write it in quotes as \"HH:MM\", e.g. \"09:00\"")
+        raise ValueError(f'{value!r} is not a time of day; write it in quotes as "HH:MM", e.g. "09:00"')
     return dt.time(int(match[1]), int(match[2]))
 
 
@@ -70,7 +70,9 @@ def parse_instant(value: Any) -> dt.datetime:
         try:
             value = dt.datetime.fromisoformat(value)
         except ValueError:
-            raise ValueError(f"{value!r} is not a date or time; write e.g. 2026-01-01 or 2026-01-01T08:00:00Z") from None
+            raise ValueError(
+                f"{value!r} is not a date or time; write e.g. 2026-01-01 or 2026-01-01T08:00:00Z"
+            ) from None
     if isinstance(value, dt.datetime):
         try:
             return value.astimezone(dt.UTC).replace(tzinfo=None) if value.tzinfo else value
@@ -174,5 +176,6 @@ Instant = Annotated[
     dt.datetime, *_phrase(parse_instant, lambda t: f"{t.isoformat()}Z", "2026-01-01", "A date or time, UTC.")
 ]
 WaitPhrase = Annotated[
-    Wait, *_phrase(parse_wait, str, "in 2 days at 10:00", "A duration, 'in N days at HH:MM' or 'next WEEKDAY at HH:MM'.")
+    Wait,
+    *_phrase(parse_wait, str, "in 2 days at 10:00", "A duration, 'in N days at HH:MM' or 'next WEEKDAY at HH:MM'."),
 ]
