@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import requests
+import urllib3
 from post_office import Service
 
 from activate.deliver.carry import InDoubt, NotTaken
@@ -155,4 +155,4 @@ def test_an_address_that_cannot_be_used_says_so() -> None:
 def test_tls_failures_are_told_apart(reason: str, kind: type[Exception]) -> None:
     failure = ssl.SSLError(1, f"[SSL: {reason}] words")
     failure.reason = reason
-    assert isinstance(_meaning(requests.exceptions.SSLError(failure)), kind)
+    assert isinstance(_meaning(urllib3.exceptions.SSLError(failure)), kind)

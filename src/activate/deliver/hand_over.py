@@ -13,7 +13,16 @@ from typing import NamedTuple
 from activate.deliver.carry import Carrier, InDoubt, NotTaken
 from activate.deliver.http import retry_after
 from activate.deliver.pace import Breaker, Pace
-from activate.providers.base import Answer, HttpAnswer, HttpRequest, Outcome, Outgoing, Provider, Status, Unusable
+from activate.providers.base import (
+    Answer,
+    HttpAnswer,
+    HttpRequest,
+    Outcome,
+    Outgoing,
+    Provider,
+    Status,
+    Unusable,
+)
 
 TRIES = 4
 _FIRST_BACKOFF = 0.5

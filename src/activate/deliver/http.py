@@ -30,13 +30,18 @@ _NEVER_SENT = (
 
 
 class HttpCarrier:
-    """Posts requests over one kept-alive connection, without cookies, redirects or retries of its own."""
+    """Posts requests over one kept-alive connection, without cookies, redirects or retries of its own.
+
+    `requests` says how to connect (proxies, certificates and so on, as the environment has them) and owns the
+    connection pool; the posting itself is its pool's, which is twice as fast as making a `Response` for each answer.
+    """
 
     def __init__(self, timeout_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._timeout = (min(_CONNECT_SECONDS, timeout_seconds), timeout_seconds)
+        self._seconds = timeout_seconds
+        self._timeout = urllib3.Timeout(connect=min(_CONNECT_SECONDS, timeout_seconds), read=timeout_seconds)
         self._monotonic = monotonic
         self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1)
-        self._prepared: dict[str, tuple[requests.PreparedRequest, Mapping[str, Any]]] = {}
+        self._ways: dict[str, tuple[urllib3.HTTPConnectionPool, str]] = {}
 
     def close(self) -> None:
         self._adapter.close()
@@ -46,69 +51,66 @@ class HttpCarrier:
 
     def carry(self, request: Request) -> HttpAnswer:
         assert isinstance(request, HttpRequest)
-        prepared, settings = self._prepare(request)
-        deadline = self._monotonic() + self._timeout[1]
+        pool, target = self._ways.get(request.url) or self._find_way(request)
+        deadline = self._monotonic() + self._seconds
         try:
-            response = self._adapter.send(prepared, stream=True, timeout=self._timeout, **settings)
-        except requests.RequestException as error:
+            response = pool.urlopen(
+                request.method, target, body=request.body, headers=request.headers, retries=False, redirect=False,
+                assert_same_host=False, timeout=self._timeout, preload_content=False, decode_content=False,
+            )  # fmt: skip
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _meaning(error) from None
         try:
-            body = self._body(response.raw, deadline)
+            body = self._body(response, deadline)
         except (urllib3.exceptions.HTTPError, OSError):
             response.close()
             raise InDoubt("answer_lost") from None
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return HttpAnswer(response.status_code, headers, body)
+        return HttpAnswer(response.status, headers, body)
 
-    def _prepare(self, request: HttpRequest) -> tuple[requests.PreparedRequest, Mapping[str, Any]]:
-        """Fill a copy of the endpoint's prepared request: parsing its address once saves a third of the work."""
-        found = self._prepared.get(request.url)
-        if found is None:
+    def _find_way(self, request: HttpRequest) -> tuple[urllib3.HTTPConnectionPool, str]:
+        """The connection pool and the request target for an address, as `requests` would choose them."""
+        try:
+            prepared = requests.Request(request.method, request.url).prepare()
             session = requests.Session()
-            try:
-                template = requests.Request(request.method, request.url).prepare()
-            except (requests.RequestException, ValueError):
-                raise Unusable("bad_url", "the provider's url cannot be used") from None
-            # Proxies and certificates as the environment says, as `requests` itself would find them.
-            settings = session.merge_environment_settings(request.url, {}, None, None, None)
-            kept = {name: settings.get(name) for name in ("proxies", "verify", "cert")}
-            found = self._prepared[request.url] = (template, kept)
-        prepared = found[0].copy()
-        prepared.body = request.body
-        prepared.headers.update(request.headers)
-        prepared.headers["Content-Length"] = str(len(request.body))
-        return prepared, found[1]
+            settings: Any = session.merge_environment_settings(prepared.url or "", {}, None, None, None)
+            proxies, verify, cert = settings["proxies"], settings["verify"], settings["cert"]
+            adapter: Any = self._adapter
+            pool = adapter.get_connection_with_tls_context(prepared, verify, proxies=proxies, cert=cert)
+            adapter.cert_verify(pool, prepared.url, verify, cert)
+        except (requests.RequestException, OSError, ValueError):
+            raise Unusable("bad_url", "the provider's url cannot be used") from None
+        self._ways[request.url] = (pool, adapter.request_url(prepared, proxies))
+        return self._ways[request.url]
 
-    def _body(self, raw: Any, deadline: float) -> bytes:
+    def _body(self, response: Any, deadline: float) -> bytes:
         """Read the body, at most a megabyte, and not beyond the deadline however slowly it drips."""
         parts: list[bytes] = []
         size = 0
-        read = getattr(raw, "read1", raw.read)  # urllib3 1.26, which some clouds' clients pin, has no read1
+        read = getattr(response, "read1", response.read)  # urllib3 1.26, which some clouds' clients pin, has no read1
         while part := read(65_536, decode_content=True):
             parts.append(part)
             size += len(part)
             if size > _MAX_ANSWER or self._monotonic() > deadline:
-                raw.close()
+                response.close()
                 if size <= _MAX_ANSWER:
                     raise OSError("deadline")
                 break
         else:
-            raw.release_conn()
+            response.release_conn()
         return b"".join(parts)
 
 
-def _meaning(error: requests.RequestException) -> NotTaken | InDoubt:
-    if isinstance(error, requests.exceptions.SSLError):
-        return NotTaken("tls_failed") if _in_handshake(error) else InDoubt("connection_lost")
-    reason: object = error.args[0] if error.args else None
-    reason = getattr(reason, "reason", reason)
-    if isinstance(error, requests.exceptions.ConnectTimeout) or isinstance(reason, _NEVER_SENT):
+def _meaning(error: Exception) -> NotTaken | InDoubt:
+    if isinstance(error, _NEVER_SENT):
         return NotTaken("not_connected")
-    if isinstance(error, requests.exceptions.Timeout):
+    if isinstance(error, urllib3.exceptions.SSLError | ssl.SSLError):
+        return NotTaken("tls_failed") if _in_handshake(error) else InDoubt("connection_lost")
+    if isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):
         return InDoubt("timeout")
-    if isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.ChunkedEncodingError):
+    if isinstance(error, urllib3.exceptions.ProtocolError | OSError):
         return InDoubt("connection_lost")
-    return NotTaken("not_sent")  # headers or address refused by `requests` itself, before any byte went out
+    return NotTaken("not_sent")  # refused by the client itself, before any byte went out
 
 
 def _in_handshake(error: BaseException) -> bool:

@@ -14,7 +14,7 @@ from activate.providers.base import Outcome
 
 
 class Outbox(Protocol):
-    """The outbox of one provider; used by one thread, inside `lease`."""
+    """The outbox of one provider, used inside `lease`. One thread may claim and record while another reads waves."""
 
     def lease(self, wait_seconds: float) -> AbstractContextManager[None]:
         """Be the only one that delivers for this provider; raises LeaseHeldError."""

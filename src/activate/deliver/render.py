@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -87,6 +89,10 @@ class Renderer:
 
     def render(self, rows: pa.Table, now: dt.datetime) -> Rendered:
         """Render a wave (as `Outbox.wave` returns it). One person's failure concerns that person only."""
+        with _undisturbed():
+            return self._render(rows, now)
+
+    def _render(self, rows: pa.Table, now: dt.datetime) -> Rendered:
         done = Rendered(transactional=_where(rows, "class", "transactional"), doubted=_where(rows, "doubted", 1))
         names: dict[str, Any] = {"now": now}
         contexts = _contexts(rows.column("context")) if self._needs_context else repeat(None)
@@ -100,13 +106,15 @@ class Renderer:
                 done.refused.append(_not_sent(message_id, verdict))
                 continue
             names["profile"], names["context"] = profile, context
-            outcome = self._message(done, names, row, ttl)
-            if outcome is not None:
-                done.refused.append(outcome)
+            message = self._message(names, row, ttl)
+            if isinstance(message, Outgoing):
+                done.outgoing.append(message)
+            elif message is not None:
+                done.refused.append(message)
         return done
 
-    def _message(self, done: Rendered, names: dict[str, Any], row: tuple[Any, ...], ttl: int) -> Outcome | None:
-        """Render one message and add it to those that go out, or return why it does not.
+    def _message(self, names: dict[str, Any], row: tuple[Any, ...], ttl: int) -> Outgoing | Outcome | None:
+        """Render one message, or tell why it does not go out.
 
         `names` holds what the template may use: profile and context already, the rest is filled in.
         """
@@ -131,8 +139,20 @@ class Renderer:
         )
         if self._picky and (code := self._provider.refuses(message)):
             return Outcome(message_id, "rejected", None, code)
-        done.outgoing.append(message)
-        return None
+        return message
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep the garbage collector out: a wave is many small objects that live on, which it would walk over and over."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _not_sent(message_id: str, verdict: str) -> Outcome:

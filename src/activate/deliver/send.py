@@ -1,16 +1,19 @@
 """Delivers what is in the outbox: settle what a dead run left, then wave by wave read, render, claim, post, record.
 
 A message is claimed before it is posted and its outcome is recorded after, so a crash in between leaves a row that says
-so. While one wave is being posted the next is read, rendered and claimed; so at most two waves are ever in doubt.
+so. While one wave is being posted the next is rendered and claimed, so at most two waves are ever in doubt. Reading and
+writing have a thread (and a connection) each, because the warehouse works without Python's lock and rendering does not.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+
+import pyarrow as pa
 
 from activate.deliver.carry import Carrier, NotTaken
 from activate.deliver.crew import Crew
@@ -125,6 +128,8 @@ class _Delivery:
         self._most = MAX_WAVE if limits.per_second is None else int(limits.per_second * limits.batch * _WAVE_SECONDS)
         self._size = self._bounded(2 * self._least)
         self._landed_at = clock.monotonic()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"record-{provider.name}")
+        self._recording: Future[None] | None = None
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -137,6 +142,7 @@ class _Delivery:
             with self._outbox.lease(wait_seconds):
                 left = self._run(started_at)
         finally:
+            self._writer.shutdown()
             self._outbox.close()
         errors = [reason for reason in (self._trouble(), *map(str, self._renderer.mistakes.values())) if reason]
         return ProviderReport(
@@ -149,11 +155,13 @@ class _Delivery:
         interrupted = self._outbox.interrupted()
         if interrupted:
             self._settle(interrupted)
+            self._recorded()
         work = self._outbox.collect()
         self._latest = max(filter(None, (work.latest, self._latest)), default=None)
         if work.total:
             self._outbox.choose(*self._renderer.prepare(work.kinds))
             self._send(work.total)
+            self._recorded()
         left, oldest = self._outbox.left()
         if work.total or interrupted:
             counts = {"outcomes": dict(self._counts), "requests": self._line.requests}
@@ -200,18 +208,17 @@ class _Delivery:
     def _send(self, total: int) -> None:
         crew = Crew(self._line, lambda: self._make_carrier(self._provider))
         flying: list[_Wave] = []
-        place = 0
         try:
-            while place < total and not self._line.breaker.is_open:
+            for rows, done in self._read_ahead(total):
                 at = self._at()
-                rendered = self._renderer.render(self._outbox.wave(place, self._size, at), at)
-                place += self._size
+                rendered = self._renderer.render(rows, at)
                 self._refuse(rendered, at)
-                self._outbox.claim({one.message_id: rendered.attempts[one.message_id] for one in rendered.outgoing}, at)
+                claims = {message.message_id: rendered.attempts[message.message_id] for message in rendered.outgoing}
+                self._writer.submit(self._outbox.claim, claims, at).result()
                 flying.append(self._post(crew, rendered, at))
                 if len(flying) == 2:
                     self._land(flying.pop(0))
-                self._tell(min(place, total), total)
+                self._tell(done, total)
         except BaseException:
             self.stop()  # what is under way ends soon, and its outcomes are still recorded
             raise
@@ -219,6 +226,20 @@ class _Delivery:
             for wave in flying:
                 self._land(wave)
             crew.close()
+
+    def _read_ahead(self, total: int) -> Iterator[tuple[pa.Table, int]]:
+        """Yield each wave with how many messages are done after it; the next is read while this one is worked on."""
+        with ThreadPoolExecutor(1) as reader:
+            place, size = 0, self._size
+            ahead = reader.submit(self._outbox.wave, place, size, self._at())
+            while not self._line.breaker.is_open:
+                rows, place = ahead.result(), place + size
+                if place < total:
+                    size = self._size
+                    ahead = reader.submit(self._outbox.wave, place, size, self._at())
+                yield rows, min(place, total)
+                if place >= total:
+                    return
 
     def _post(self, crew: Crew, rendered: Rendered, at: dt.datetime) -> _Wave:
         size = self._provider.limits.batch
@@ -272,8 +293,15 @@ class _Delivery:
     def _record(
         self, outcomes: list[Outcome], attempts: Mapping[str, int], final: Sequence[bool], at: dt.datetime
     ) -> None:
-        self._outbox.record(outcomes, attempts, final, at)
+        """Write outcomes down, in the background; only one such write is under way at a time."""
+        self._recorded()
+        self._recording = self._writer.submit(self._outbox.record, outcomes, attempts, final, at)
         self._counts.update(outcome.status for outcome in outcomes)
+
+    def _recorded(self) -> None:
+        """Wait until all outcomes so far are on disk; raises what went wrong."""
+        if self._recording is not None:
+            self._recording.result()
 
     def _at(self) -> dt.datetime:
         """This moment; never before a message was queued, so that state stays in order when clocks differ."""

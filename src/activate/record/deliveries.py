@@ -92,10 +92,14 @@ WHERE d.message_id IS NULL
 
 
 class Outbox:
-    """The outbox of one provider, on a connection of its own. Used by one thread, inside `lease`."""
+    """The outbox of one provider, on connections of its own, used inside `lease`.
+
+    `claim` and `record` may run in one thread while another reads waves: they have a connection to themselves.
+    """
 
     def __init__(self, warehouse: Warehouse, project: Project, provider: str, run_id: str) -> None:
         self._warehouse = warehouse
+        self._writer = warehouse.clone()
         self._project = project
         self._provider = provider
         self._run_id = run_id
@@ -196,7 +200,7 @@ class Outbox:
             for field in _SCHEMA
         ]
         table = pa.Table.from_arrays(arrays, schema=_SCHEMA)
-        self._warehouse.ingest(Relation(self._schema, "deliveries"), table)
+        self._writer.ingest(Relation(self._schema, "deliveries"), table)
 
     def left(self) -> tuple[int, dt.datetime | None]:
         """How many of the collected messages are still open, and the oldest `queued_at` among them."""
@@ -214,7 +218,8 @@ class Outbox:
         self._warehouse.ingest(Relation(self._schema, "runs"), row)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
+        self._writer.close()
         self._warehouse.close()
 
     def _watermark(self) -> dt.datetime:
