@@ -34,7 +34,6 @@ def die(uri: str, number: int) -> None:
 def test_a_tick_killed_before_any_of_its_statements_leaves_all_or_nothing(uri: str) -> None:
     prepare(uri)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["activate.run", "activate.warehouses.duckdb", "activate.warehouses.postgres"])
     warehouse = shop.connect(uri)
     before = shop.state(warehouse)
     warehouse.close()
