@@ -13,7 +13,7 @@ from tests.decide import shop
 
 # Tests that kill processes fork them from one that has imported everything; it has to be told before its first use.
 multiprocessing.set_forkserver_preload(
-    ["activate.run", "activate.warehouses.duckdb", "activate.warehouses.postgres", "tests.decide.shop"]
+    ["activate.run", "activate.warehouses.duckdb", "activate.warehouses.postgres", "tests.decide.warm"]
 )
 
 
