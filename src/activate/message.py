@@ -26,11 +26,18 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
-    """What is open for a provider: how many messages, of which kinds, and the latest `queued_at` ever seen."""
+    """What is open for a provider: how many messages, and the latest `queued_at` ever seen."""
 
     total: int
-    kinds: tuple[Kind, ...]
     latest: dt.datetime | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """The next part of the work: how many messages, of which kinds."""
+
+    rows: int
+    kinds: tuple[Kind, ...]
 
 
 @dataclass(frozen=True)

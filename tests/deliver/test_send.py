@@ -137,6 +137,35 @@ def test_transactional_goes_first_then_priority(make_office: MakeOffice, peer: S
     assert order == ["u2", "u3", "u1", "u0"]
 
 
+def test_an_outbox_of_many_pages_is_gone_through_in_order_and_once(
+    make_office: MakeOffice, peer: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages keep memory flat; a message that fails in one is not met again in the next."""
+    monkeypatch.setattr("activate.record.deliveries.PAGE_SIZE", 7)
+    office = make_office({"mail": webhook(peer.url, batch=1, concurrency=1)}).people(40)
+    hour = dt.timedelta(hours=1)
+    office.queue(range(10), priority=10).queue(range(10, 20), priority=90, queued_at=NOON - hour)
+    office.queue(range(20, 30), class_="transactional", priority=5).queue(range(30, 40), priority=90)
+
+    def script(handler: Any, ids: list[str]) -> bool:
+        if message_id(25) in ids:
+            handler.answer(503)
+            return True
+        return False
+
+    peer.script = script
+    report = office.deliver()
+    assert (report.counts, report.left) == ({"accepted": 39, "failed": 1}, 1)
+    order = [int(json.loads(body)["messages"][0]["user_id"][1:]) for _, body in peer.requests]
+    groups = [[range(20, 30), range(10, 20), range(30, 40), range(10)].index(next(
+        group for group in (range(20, 30), range(10, 20), range(30, 40), range(10)) if number in group
+    )) for number in order]  # fmt: skip
+    assert groups == sorted(groups)
+    assert peer.taken == {message_id(n): 1 for n in range(40) if n != 25}
+    peer.script = None
+    assert office.deliver().counts == {"accepted": 1}
+
+
 def test_only_this_providers_messages_are_taken(make_office: MakeOffice, peer: Service) -> None:
     office = make_office({"mail": webhook(peer.url)}).people(2).queue([0]).queue([1], provider="other")
     assert office.deliver().counts == {"accepted": 1}

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from activate.message import Interrupted, Work
+from activate.message import Interrupted, Page, Work
 from activate.providers.base import Outcome
 
 
@@ -23,13 +23,16 @@ class Outbox(Protocol):
         """Claims without an outcome, left by a run that died."""
 
     def collect(self) -> Work:
-        """Put the open messages in order, and tell what they are."""
+        """Tell how much is open; `page` then goes through exactly that, in order."""
+
+    def page(self) -> Page | None:
+        """Make the next part ready, and tell what it is; None at the end."""
 
     def choose(self, columns: frozenset[str], context: bool) -> None:
         """Say which columns of the profile the waves shall hold, and whether the row that brought the person in."""
 
     def wave(self, after: int, size: int, at: dt.datetime) -> pa.Table:
-        """The messages at places (after, after + size], as things are at this moment."""
+        """The page's messages at places (after, after + size], as things are at this moment."""
 
     def claim(self, attempts: Mapping[str, int], at: dt.datetime) -> None:
         """Write down that these messages are about to be handed over; it is safe when this returns."""

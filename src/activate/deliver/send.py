@@ -159,7 +159,6 @@ class _Delivery:
         work = self._outbox.collect()
         self._latest = max(filter(None, (work.latest, self._latest)), default=None)
         if work.total:
-            self._outbox.choose(*self._renderer.prepare(work.kinds))
             self._send(work.total)
             self._recorded()
         left, oldest = self._outbox.left()
@@ -209,7 +208,7 @@ class _Delivery:
         crew = Crew(self._line, lambda: self._make_carrier(self._provider))
         flying: list[_Wave] = []
         try:
-            for rows, done in self._read_ahead(total):
+            for rows, done in self._read_ahead():
                 at = self._at()
                 rendered = self._renderer.render(rows, at)
                 self._refuse(rendered, at)
@@ -218,7 +217,7 @@ class _Delivery:
                 flying.append(self._post(crew, rendered, at))
                 if len(flying) == 2:
                     self._land(flying.pop(0))
-                self._tell(done, total)
+                self._tell(min(done, total), total)
         except BaseException:
             self.stop()  # what is under way ends soon, and its outcomes are still recorded
             raise
@@ -227,19 +226,21 @@ class _Delivery:
                 self._land(wave)
             crew.close()
 
-    def _read_ahead(self, total: int) -> Iterator[tuple[pa.Table, int]]:
+    def _read_ahead(self) -> Iterator[tuple[pa.Table, int]]:
         """Yield each wave with how many messages are done after it; the next is read while this one is worked on."""
+        done = 0
         with ThreadPoolExecutor(1) as reader:
-            place, size = 0, self._size
-            ahead = reader.submit(self._outbox.wave, place, size, self._at())
-            while not self._line.breaker.is_open:
-                rows, place = ahead.result(), place + size
-                if place < total:
+            while not self._line.breaker.is_open and (page := self._outbox.page()) is not None:
+                self._outbox.choose(*self._renderer.prepare(page.kinds))
+                place, size = 0, self._size
+                ahead = reader.submit(self._outbox.wave, place, size, self._at())
+                while place < page.rows and not self._line.breaker.is_open:
+                    rows, place = ahead.result(), place + size
                     size = self._size
-                    ahead = reader.submit(self._outbox.wave, place, size, self._at())
-                yield rows, min(place, total)
-                if place >= total:
-                    return
+                    if place < page.rows:
+                        ahead = reader.submit(self._outbox.wave, place, size, self._at())
+                    yield rows, done + min(place, page.rows)
+                done += page.rows
 
     def _post(self, crew: Crew, rendered: Rendered, at: dt.datetime) -> _Wave:
         size = self._provider.limits.batch

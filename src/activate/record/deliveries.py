@@ -18,7 +18,7 @@ from sqlglot import exp
 
 from activate.campaign import Campaign
 from activate.errors import WarehouseError
-from activate.message import Interrupted, Kind, Work
+from activate.message import Interrupted, Kind, Page, Work
 from activate.plan import Text
 from activate.project import Project, Relation
 from activate.providers.base import Outcome
@@ -29,6 +29,8 @@ from activate.warehouses.base import Warehouse, literal
 
 _BEGINNING = dt.datetime(1900, 1, 1)
 _DELIVERED = "delivered"
+PAGE = "deliver_page"
+PAGE_SIZE = 50_000
 _SCHEMA = pa.schema(
     [
         ("message_id", pa.string()), ("attempt", pa.int64()), ("status", pa.string()), ("provider", pa.string()),
@@ -44,30 +46,51 @@ _RUN = pa.schema(
     ]
 )  # fmt: skip
 
-# A delivery's rows are written at or after `queued_at` (see `earliest`), so `recorded_at` can be bounded by it.
+# A delivery's rows are written at or after `queued_at` (the sender sees to it), so `recorded_at` can be bounded by it.
 _STATE = """
-WITH s AS (
 SELECT d.message_id, MAX(d.attempt) AS attempt, MAX(CASE WHEN d.final THEN 1 ELSE 0 END) AS closed,
   MAX(CASE WHEN d.status = 'claimed' THEN d.attempt END) AS claimed,
   MAX(CASE WHEN d.status <> 'claimed' THEN d.attempt ELSE 0 END) AS told,
   MAX(CASE WHEN d.status = 'claimed' THEN d.recorded_at END) AS claimed_at,
   MAX(CASE WHEN d.status = 'unknown' THEN 1 ELSE 0 END) AS doubted
-FROM state.deliveries AS d WHERE d.recorded_at >= :since GROUP BY d.message_id
-)"""
-_INTERRUPTED = f"""{_STATE}
+FROM state.deliveries AS d WHERE d.recorded_at >= :since"""
+_INTERRUPTED = f"""
+WITH s AS ({_STATE} GROUP BY d.message_id)
 SELECT m.message_id, m.class, s.claimed, s.claimed_at
 FROM state.messages AS m JOIN s ON s.message_id = m.message_id
 WHERE m.provider = :provider AND m.queued_at >= :since AND s.closed = 0 AND s.claimed > s.told
 ORDER BY m.message_id
 """
-_WORK = f"""{_STATE}
-SELECT ROW_NUMBER() OVER (
-    ORDER BY CASE m.class WHEN 'transactional' THEN 0 ELSE 1 END, m.priority DESC, m.queued_at, m.message_id
-  ) AS place,
-  m.message_id, m.entry_id, m.campaign, m.step, m.variant, m.user_id, m.channel, m.class, m.tags, m.expires_at,
-  m.send_by, m.template, m.queued_at, COALESCE(s.attempt, 0) AS attempt, COALESCE(s.doubted, 0) AS doubted
-FROM state.messages AS m LEFT JOIN s ON s.message_id = m.message_id
-WHERE m.provider = :provider AND m.queued_at >= :since AND COALESCE(s.closed, 0) = 0
+_OPEN = """
+SELECT COUNT(*) AS messages, MIN(m.queued_at) AS oldest FROM state.messages AS m
+LEFT JOIN (SELECT d.message_id FROM state.deliveries AS d WHERE d.final AND d.recorded_at >= :since) AS d
+  ON d.message_id = m.message_id
+WHERE m.provider = :provider AND m.queued_at >= :since AND m.queued_at <= :until AND d.message_id IS NULL
+"""
+# Messages are taken in pages, so that neither memory nor temporary tables grow with the outbox.
+_PAGE = """
+SELECT m.message_id, m.entry_id, m.campaign, m.step, m.variant, m.user_id, m.channel, m.class, m.tags, m.expires_at,
+  m.send_by, m.template, m.queued_at, m.priority, CASE m.class WHEN 'transactional' THEN 0 ELSE 1 END AS turn
+FROM state.messages AS m
+WHERE m.provider = :provider AND m.queued_at >= :since AND m.queued_at <= :until AND :beyond
+ORDER BY turn, m.priority DESC, m.queued_at, m.message_id LIMIT :size
+"""
+_BEYOND = """
+CASE m.class WHEN 'transactional' THEN 0 ELSE 1 END > :turn OR CASE m.class WHEN 'transactional' THEN 0 ELSE 1 END = :turn
+AND (m.priority < :priority OR m.priority = :priority
+  AND (m.queued_at > :queued_at OR m.queued_at = :queued_at AND m.message_id > :message_id))
+"""
+_LAST = """
+SELECT p.turn, p.priority, p.queued_at, p.message_id FROM deliver_page AS p
+ORDER BY p.turn DESC, p.priority, p.queued_at DESC, p.message_id DESC LIMIT 1
+"""
+_WORK = f"""
+WITH s AS ({_STATE} AND d.message_id IN (SELECT message_id FROM deliver_page) GROUP BY d.message_id)
+SELECT ROW_NUMBER() OVER (ORDER BY m.turn, m.priority DESC, m.queued_at, m.message_id) AS place, m.message_id,
+  m.entry_id, m.campaign, m.step, m.variant, m.user_id, m.channel, m.class, m.tags, m.expires_at, m.send_by, m.template,
+  m.queued_at, COALESCE(s.attempt, 0) AS attempt, COALESCE(s.doubted, 0) AS doubted
+FROM deliver_page AS m LEFT JOIN s ON s.message_id = m.message_id
+WHERE COALESCE(s.closed, 0) = 0
 """
 # The last tick before a message was queued left its entry open or had not seen it yet, so the entry is not older than
 # what that tick noted as its oldest open one.
@@ -82,12 +105,6 @@ SELECT CASE WHEN COUNT(*) = COUNT(f.live_from) THEN MIN(f.live_from) END FROM (
 _CONTEXT = """
 SELECT w.place, e.context FROM deliver_work AS w JOIN state.entries AS e ON e.entry_id = w.entry_id
 WHERE e.recorded_at >= :since
-"""
-_LEFT = """
-SELECT COUNT(*) AS messages, MIN(w.queued_at) AS oldest FROM deliver_work AS w
-LEFT JOIN (SELECT d.message_id FROM state.deliveries AS d WHERE d.final AND d.recorded_at >= :since) AS d
-  ON d.message_id = w.message_id
-WHERE d.message_id IS NULL
 """
 
 
@@ -104,7 +121,8 @@ class Outbox:
         self._provider = provider
         self._run_id = run_id
         self._schema = project.policy.state.schema_
-        self._since = _BEGINNING
+        self._since = self._until = _BEGINNING
+        self._last: dict[str, exp.Expr] | None = None
         self._wave: Text | None = None
 
     @contextlib.contextmanager
@@ -124,18 +142,36 @@ class Outbox:
         return [Interrupted(*values) for values in zip(*(column.to_pylist() for column in rows.columns), strict=True)]
 
     def collect(self) -> Work:
-        """Put the open messages in order into a temporary table, and tell what they are."""
-        self._drop()
-        self._create(WORK, self._tree(_WORK))
-        total = self._warehouse.scalar(self._tree("SELECT COUNT(*) FROM deliver_work"))
-        kinds = self._warehouse.query(self._tree("SELECT DISTINCT template, channel, variant FROM deliver_work"))
+        """Tell how much is open; `page` then goes through exactly that, in order."""
         latest = self._warehouse.scalar(
             self._tree("SELECT MAX(queued_at) FROM state.messages WHERE provider = :provider AND queued_at >= :since")
         )
-        assert isinstance(total, int)
         assert latest is None or isinstance(latest, dt.datetime)
+        self._until = latest or self._since
+        self._last = None
+        return Work(self.left()[0], latest)
+
+    def page(self) -> Page | None:
+        """Put the next open messages into a temporary table and tell what they are; None when all have been seen."""
+        while True:
+            self._drop()
+            self._create(PAGE, self._tree(_PAGE, beyond=self._beyond(), size=literal(PAGE_SIZE)))
+            last = self._warehouse.query(self._tree(_LAST))
+            if last.num_rows == 0:
+                return None
+            self._last = {name: literal(last.column(name)[0].as_py()) for name in last.column_names}
+            self._create(WORK, self._tree(_WORK))
+            rows = self._warehouse.scalar(self._tree("SELECT COUNT(*) FROM deliver_work"))
+            assert isinstance(rows, int)
+            if rows:
+                break
+        kinds = self._warehouse.query(self._tree("SELECT DISTINCT template, channel, variant FROM deliver_work"))
         found = zip(*(kinds.column(name).to_pylist() for name in Kind._fields), strict=True)
-        return Work(total, tuple(Kind(*values) for values in found), latest)
+        return Page(rows, tuple(Kind(*values) for values in found))
+
+    def _beyond(self) -> exp.Expr:
+        """The condition of messages behind the last page."""
+        return exp.true() if self._last is None else exp.paren(self._tree(_BEYOND, **self._last))
 
     def choose(self, columns: frozenset[str], context: bool) -> None:
         """Say what templates use: columns of the profile, and whether the row that brought the person in."""
@@ -204,7 +240,7 @@ class Outbox:
 
     def left(self) -> tuple[int, dt.datetime | None]:
         """How many of the collected messages are still open, and the oldest `queued_at` among them."""
-        row = self._warehouse.query(self._tree(_LEFT))
+        row = self._warehouse.query(self._tree(_OPEN))
         return row.column(0)[0].as_py(), row.column(1)[0].as_py()
 
     def finish(self, counts: dict[str, Any], now: dt.datetime, started_at: dt.datetime, finished_at: dt.datetime,
@@ -239,7 +275,11 @@ class Outbox:
         return self._warehouse.scalar(self._tree(missing + "WHERE c.place IS NULL")) == 0
 
     def _tree(self, text: str, **parts: exp.Expr) -> exp.Expr:
-        known = {"provider": literal(self._provider), "since": literal(self._since)}
+        known = {
+            "provider": literal(self._provider),
+            "since": literal(self._since),
+            "until": literal(self._until),
+        }
         root = replace(sqlglot.parse_one(text, read="duckdb"), {**known, **parts})
         for table in root.find_all(exp.Table):
             if table.db == "state":
@@ -256,9 +296,11 @@ class Outbox:
             )
         )
         self._warehouse.analyze(name)
+        if name == PAGE:
+            return
         # Waves ask for ranges of places; PostgreSQL's temporary tables are in the schema of this name.
         self._warehouse.create_indexes(Table(name, "", (), (("place",),)), "pg_temp")
 
     def _drop(self, *names: str) -> None:
-        for name in names or (WORK, CONTEXT):
+        for name in names or (PAGE, WORK, CONTEXT):
             self._warehouse.execute(f"DROP TABLE IF EXISTS {name}")
