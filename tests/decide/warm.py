@@ -1,11 +1,10 @@
 """Prints the shop's plan once, in the process that the killed ones are forked from."""
 
-from tests.compile.everything import CART, RECEIPT
-from tests.decide import shop
-
 from activate.bookmarks import Bookmark, Bookmarks, StoredVersion
 from activate.compile.pipeline import compile_tick
 from activate.warehouses.dialect import DIALECTS
+from tests.compile.everything import CART, RECEIPT
+from tests.decide import shop
 
 _MARK = Bookmark(shop.at("10:00"), shop.at("10:10"), shop.at("10:10"), shop.at("10:10"))
 _OPEN = tuple(StoredVersion(campaign.version, campaign) for campaign in (CART, RECEIPT))
