@@ -134,6 +134,8 @@ def table_of(replayed: Replayed) -> dict[str, object]:
 def _documented(name: str) -> dict[str, str]:
     """The whole figures of a replay in docs/real-input.md (not its seconds), by row; none if it is not shown there."""
     table = [line.strip()[1:-1] for line in DOCUMENT.read_text().splitlines() if line.startswith("|")]
+    if not table:
+        return {}
     head, *lines = [[cell.strip() for cell in line.split("|")] for line in table]
     cells = {line[0]: line[head.index(name)] for line in lines} if name in head else {}
     return {row: cell for row, cell in cells.items() if cell.replace(",", "").isdigit() and row != "claims that held"}
