@@ -139,10 +139,9 @@ class _Delivery:
         """Deliver everything that is open."""
         started_at, began = self._clock.now(), self._clock.monotonic()
         try:
-            with self._outbox.lease(wait_seconds):
+            with self._outbox.lease(wait_seconds), self._writer:  # writes end before the lease does
                 left = self._run(started_at)
         finally:
-            self._writer.shutdown()
             self._outbox.close()
         errors = [reason for reason in (self._trouble(), *map(str, self._renderer.mistakes.values())) if reason]
         return ProviderReport(

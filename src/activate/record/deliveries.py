@@ -116,7 +116,7 @@ class Outbox:
 
     def __init__(self, warehouse: Warehouse, project: Project, provider: str, run_id: str) -> None:
         self._warehouse = warehouse
-        self._writer = warehouse.clone()
+        self._writer = warehouse  # a connection of its own while the lease is held
         self._project = project
         self._provider = provider
         self._run_id = run_id
@@ -130,9 +130,11 @@ class Outbox:
         """Be the only one that delivers for this provider; raises LeaseHeldError."""
         with self._warehouse.lock(f"deliver:{self._provider}", wait_seconds):
             self._since = self._watermark()
+            self._writer = self._warehouse.clone()
             try:
                 yield
             finally:
+                self._writer.close()
                 with contextlib.suppress(WarehouseError):  # a lost connection has dropped them already
                     self._drop()
 
@@ -254,8 +256,7 @@ class Outbox:
         self._warehouse.ingest(Relation(self._schema, "runs"), row)
 
     def close(self) -> None:
-        """Close the connections."""
-        self._writer.close()
+        """Close the connection."""
         self._warehouse.close()
 
     def _watermark(self) -> dt.datetime:
