@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import multiprocessing
 import os
 import shlex
 import shutil
@@ -14,6 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Tests that kill processes fork them from one that has imported everything; it has to be told before its first use.
+multiprocessing.set_forkserver_preload([
+    "activate.run", "activate.deliver.send", "activate.record.deliveries", "activate.providers.registry",
+    "activate.warehouses.duckdb", "activate.warehouses.postgres", "tests.decide.warm",
+])  # fmt: skip
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -125,6 +125,11 @@ def _parse(text: str, dialect: str) -> exp.Expression:
         raise ValueError(f"cannot be read as one SQL expression: {_reason(error)}") from None
     except RecursionError:
         raise ValueError("the expression is nested too deeply") from None
+    except (
+        TypeError,
+        AttributeError,
+    ):  # sqlglot's compiled parser (sqlglotc) fails like this where the plain one complains
+        raise ValueError("cannot be read as one SQL expression") from None
     if any(node.comments for node in tree.walk()):
         raise ValueError("comments (-- and /* */) are not allowed in an expression; use a YAML comment")
     return tree

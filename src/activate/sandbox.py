@@ -19,6 +19,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
 
 ROWS = ("profile", "context")
+ASK_FOR_NAMES = frozenset({"date"})
+"""Filters that ask Jinja's context for nothing but names, which any mapping can answer."""
 MAX_OUTPUT = 1_000_000
 """The most characters that one block, or any text made on the way, may have."""
 _MAX_RANGE = 10_000
@@ -312,7 +314,7 @@ def _money(value: Any, symbol: str = "$", places: int = 2) -> str:
 
 
 @pass_context
-def _date(context: Context, value: Any, form: str = "%d %B %Y", zone: str | None = None) -> str:
+def _date(context: Context | Mapping[str, Any], value: Any, form: str = "%d %B %Y", zone: str | None = None) -> str:
     """Write an instant as a local date or time, in the person's zone unless one is named. Dates stay as they are."""
     if isinstance(value, Undefined):
         str(value)  # raises what it stands for

@@ -14,12 +14,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from jinja2 import FileSystemLoader, UndefinedError
+from jinja2 import FileSystemLoader, UndefinedError, nodes
 from jinja2 import Template as JinjaTemplate
 from jinja2.runtime import Context
 
 from activate.errors import ActivateError
 from activate.sandbox import MAX_OUTPUT, ContextRow, ProfileRow, Sandbox, TemplateLimit, UnknownName
+from activate.straight import straight
 from activate.template_check import Source, TemplateInfo, TemplateMistake, check
 
 __all__ = [
@@ -163,7 +164,10 @@ def _silent(_: Context) -> Iterator[str]:
 
 
 class Template:
-    """A compiled template. `render` may be called any number of times, by one thread."""
+    """A compiled template. `render` may be called any number of times, by one thread.
+
+    One that does not need names (`needs_names`) uses nothing of `NAMES` but the profile and the context.
+    """
 
     def __init__(self, info: TemplateInfo, sources: list[Source], plain: Sandbox, escaped: Sandbox) -> None:
         self.info = info
@@ -174,6 +178,12 @@ class Template:
         halves = {False: _Part.of(plain, chain)}
         if "html" in info.blocks:
             halves[True] = _Part.of(escaped, chain)
+        self._straight = None
+        trees = [_parsed(plain, name) for name in chain]
+        if not self._prelude or (len(trees) == 1 and not info.blocks):
+            escaping = {block: block == "html" for block in info.blocks or (BODY,)}
+            self._straight = straight(trees, escaping, BODY, plain)
+        self.needs_names = self._straight is None or self._straight.needs_names
         self._halves = tuple(halves.values())
         self._blocks: tuple[tuple[str, Any, Context], ...] = tuple(
             (block, halves[block == "html"].functions(block), halves[block == "html"].context) for block in info.blocks
@@ -184,6 +194,11 @@ class Template:
 
         Raises TemplateAbort and TemplateFailed.
         """
+        if self._straight is not None:
+            try:
+                return self._straight.render(names["profile"], names["context"], names)
+            except Exception:  # noqa: S110  # Jinja meets the same trouble below, and can say what it is
+                pass
         try:
             for half in self._halves:
                 half.context.parent.update(names)
@@ -206,6 +221,12 @@ class Template:
             return f"{where}: {error}"
         # The text of any other error may quote a value.
         return f"{where}: {type(error).__name__}"
+
+
+def _parsed(environment: Sandbox, name: str) -> nodes.Template:
+    """A template's tree, fresh: looking for its names has folded constants in the one that was checked."""
+    assert environment.loader is not None
+    return environment.parse(environment.loader.get_source(environment, name)[0], name)
 
 
 def _join(pieces: Iterator[str]) -> str:

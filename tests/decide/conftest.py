@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +9,6 @@ import pytest
 
 from activate.warehouses.base import Warehouse
 from tests.decide import shop
-
-# Tests that kill processes fork them from one that has imported everything; it has to be told before its first use.
-multiprocessing.set_forkserver_preload(
-    ["activate.run", "activate.warehouses.duckdb", "activate.warehouses.postgres", "tests.decide.warm"]
-)
 
 
 @pytest.fixture(params=["duckdb", "postgres"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from post_office import PostOffice, Service, duckdb_office, postgres_office, service
-
-MakeOffice = Callable[..., PostOffice]
+from post_office import MakeOffice, PostOffice, Service, duckdb_office, postgres_office, service
 
 
 @pytest.fixture(params=["duckdb", "postgres"])

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 from post_office import PostOffice
 
 from activate.deliver.send import carrier_for
 from activate.record.deliveries import Outbox
 from activate.warehouses.base import Warehouse
+from activate.warehouses.duckdb import DuckDB
+from activate.warehouses.postgres import Postgres
 
 
 def die() -> None:
@@ -78,13 +77,7 @@ def run(warehouse: Warehouse, directory: Path, providers: dict[str, Any], policy
     )
 
 
-if __name__ == "__main__":
-    import json
-
-    from activate.warehouses.duckdb import DuckDB
-    from activate.warehouses.postgres import Postgres
-
-    arguments = json.loads(sys.argv[1])
-    place = arguments["warehouse"]
+def main(place: str, directory: str, providers: dict[str, Any], policy: dict[str, Any], step: str) -> None:
+    """The body of the process: deliver from the warehouse at `place`."""
     opened: Warehouse = Postgres.open(place) if place.startswith("postgres") else DuckDB.open(place)
-    run(opened, Path(arguments["directory"]), arguments["providers"], arguments["policy"], arguments["step"])
+    run(opened, Path(directory), providers, policy, step)

@@ -296,3 +296,7 @@ def service() -> Iterator[Service]:
 def webhook(url: str, **options: Any) -> dict[str, Any]:
     """A section of `providers:` for the service."""
     return {"type": "webhook", "url": url, "secret": SECRET, "timeout": "1 second", **options}
+
+
+MakeOffice = Callable[..., PostOffice]
+"""What the fixture `make_office` gives: makes a post office with these providers."""

@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from post_office import message_id
+from post_office import MakeOffice, message_id
 
 from activate.deliver.carry import NotTaken
 from activate.deliver.files import FileCarrier
 from activate.providers.base import FileRequest
-from conftest import MakeOffice
 
 
 def _lines(*ids: str) -> bytes:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import killed
 import pytest
 from post_office import PostOffice, Service, message_id, webhook
 
@@ -45,13 +45,11 @@ class Place:
             opened.close()
 
     def killed_at(self, step: str, providers: dict[str, Any], **policy: Any) -> None:
-        arguments = {
-            "warehouse": self.uri, "directory": str(self.directory), "providers": providers, "policy": policy,
-            "step": step,
-        }  # fmt: skip
-        script = Path(__file__).parent / "killed.py"
-        done = subprocess.run([sys.executable, str(script), json.dumps(arguments)], check=False, timeout=120)
-        assert done.returncode == -signal.SIGKILL
+        arguments = (self.uri, str(self.directory), providers, policy, step)
+        process = multiprocessing.get_context("forkserver").Process(target=killed.main, args=arguments)
+        process.start()
+        process.join(120)
+        assert process.exitcode == -signal.SIGKILL
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
@@ -84,7 +82,8 @@ def test_marketing_is_never_doubled_and_doubt_is_unknown(place: Place, peer: Ser
         _check(office.outcomes())
         unknown = {key for key, rows in office.outcomes().items() if rows[-1][0] == "unknown"}
     assert unknown == claimed, "in doubt is exactly what was claimed and not told"
-    assert max(peer.taken.values()) == 1, "nobody got anything twice"
+    # The peer may have seen nothing at all: a wave is claimed while the one before waits to be posted.
+    assert set(peer.taken.values()) <= {1}, "nobody got anything twice"
     assert {message_id(n) for n in range(COUNT)} - set(peer.taken) <= unknown, "who got nothing is in doubt, not lost"
     assert len(unknown) <= COUNT
 

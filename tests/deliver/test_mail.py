@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from post_office import PostOffice, address, message_id
+from post_office import MakeOffice, PostOffice, address, message_id
 
 from activate.providers.unsubscribe import read_token
-from conftest import MakeOffice
 
 SECRET = "a-secret-of-some-length"
 

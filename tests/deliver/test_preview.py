@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from post_office import NOON, PostOffice, address
+from post_office import NOON, MakeOffice, PostOffice, address
 
 from activate.campaign import Campaign
 from activate.deliver.preview import Preview, preview
 from activate.errors import SettingsError
 from activate.project import Model, Relation
 from activate.record.deliveries import Outbox
-from conftest import MakeOffice
 
 SMTP = {
     "type": "smtp", "host": "h", "from": "a@example.com", "unsubscribe_url": "https://x.example.com/{token}",

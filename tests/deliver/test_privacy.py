@@ -7,10 +7,9 @@ import logging
 from typing import Any
 
 import pytest
-from post_office import SECRET, Service, address, message_id, webhook
+from post_office import SECRET, MakeOffice, Service, address, message_id, webhook
 
 from activate.providers.base import Outgoing, safe_code, safe_id
-from conftest import MakeOffice
 
 BODY = "You have 3 points"
 

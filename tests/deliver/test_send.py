@@ -7,13 +7,12 @@ import json
 from typing import Any
 
 import pytest
-from post_office import NOON, PostOffice, Service, address, message_id, webhook
+from post_office import NOON, MakeOffice, PostOffice, Service, address, message_id, webhook
 
 from activate.deliver.hand_over import Clock
 from activate.deliver.send import require_usable
 from activate.errors import DeliveryError, LeaseHeldError
 from activate.record.deliveries import Outbox
-from conftest import MakeOffice
 
 
 def test_every_open_message_is_handed_over_once(make_office: MakeOffice, peer: Service) -> None:

@@ -31,7 +31,7 @@ from activate.template import (
 )
 
 _COLUMNS = ("message_id", "user_id", "campaign", "step", "variant", "channel", "class", "tags", "template", "time_zone",
-            "address", "attempt", "verdict")  # fmt: skip
+            "address")  # fmt: skip
 _EXPIRED = {"expired": None, "window_closed": "window_closed"}
 
 
@@ -94,52 +94,52 @@ class Renderer:
 
     def _render(self, rows: pa.Table, now: dt.datetime) -> Rendered:
         done = Rendered(transactional=_where(rows, "class", "transactional"), doubted=_where(rows, "doubted", 1))
+        message_ids = rows.column("message_id").to_pylist()
+        done.attempts = dict(zip(message_ids, pc.add(rows.column("attempt"), 1).to_pylist(), strict=True))
         names: dict[str, Any] = {"now": now}
         contexts = _contexts(rows.column("context")) if self._needs_context else repeat(None)
         values = zip(*(rows.column(name).to_pylist() for name in _COLUMNS), strict=True)
-        for row, profile, context, ttl in zip(
-            values, _profiles(rows, self._model.columns), contexts, _seconds_left(rows, now), strict=False
-        ):
-            message_id, attempt, verdict = row[0], row[-2], row[-1]
-            done.attempts[message_id] = attempt + 1
+        known, picky, send, refuse = self._known, self._picky, done.outgoing.append, done.refused.append
+        for row, profile, context, ttl, verdict in zip(
+            values, _profiles(rows, self._model.columns), contexts, _seconds_left(rows, now),
+            rows.column("verdict").to_pylist(), strict=False,
+        ):  # fmt: skip
+            message_id, user_id, campaign, step, variant, channel, class_, tags, template_name, _, address = row
             if verdict is not None:
-                done.refused.append(_not_sent(message_id, verdict))
+                refuse(_not_sent(message_id, verdict))
                 continue
+            template = known.get((template_name, channel, variant))
+            if template is None:
+                continue  # the template is broken: the message stays open until it is mended, or expires
             names["profile"], names["context"] = profile, context
-            message = self._message(names, row, ttl)
-            if isinstance(message, Outgoing):
-                done.outgoing.append(message)
-            elif message is not None:
-                done.refused.append(message)
+            if template.needs_names:
+                self._name(names, template, row)
+            try:
+                content = template.render(names)
+            except TemplateAbort as abort:
+                refuse(Outcome(message_id, "aborted", None, "template_abort", abort.reason))
+                continue
+            except TemplateFailed as failure:
+                refuse(Outcome(message_id, "aborted", None, "render_error", str(failure)))
+                continue
+            message = Outgoing(
+                message_id, user_id, campaign, step, variant, channel, address, content, class_, _tags(tags), ttl
+            )
+            if picky and (code := self._provider.refuses(message)):
+                refuse(Outcome(message_id, "rejected", None, code))
+            else:
+                send(message)
         return done
 
-    def _message(self, names: dict[str, Any], row: tuple[Any, ...], ttl: int) -> Outgoing | Outcome | None:
-        """Render one message, or tell why it does not go out.
-
-        `names` holds what the template may use: profile and context already, the rest is filled in.
-        """
-        message_id, user_id, campaign, step, variant, channel, class_, tags, template_name, zone, address, _, _ = row
-        template = self._known.get((template_name, channel, variant))
-        if template is None:
-            return None  # the template is broken: the message stays open until it is mended, or expires
+    def _name(self, names: dict[str, Any], template: Template, row: tuple[Any, ...]) -> None:
+        """Fill in what a template may use beside profile and context."""
+        message_id, user_id, campaign, step, variant, channel, *_, zone, _ = row
         names |= {
             "user_id": user_id, "campaign": campaign, "step": step, "variant": variant, "message_id": message_id,
             "time_zone": zone if zone in self._zones else self._zone,
         }  # fmt: skip
         if "unsubscribe_url" in template.info.names:
             names |= self._provider.extras(user_id, channel)
-        try:
-            content = template.render(names)
-        except TemplateAbort as abort:
-            return Outcome(message_id, "aborted", None, "template_abort", abort.reason)
-        except TemplateFailed as failure:
-            return Outcome(message_id, "aborted", None, "render_error", str(failure))
-        message = Outgoing(
-            message_id, user_id, campaign, step, variant, channel, address, content, class_, _tags(tags), ttl
-        )
-        if self._picky and (code := self._provider.refuses(message)):
-            return Outcome(message_id, "rejected", None, code)
-        return message
 
 
 @contextmanager
