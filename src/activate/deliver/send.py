@@ -24,11 +24,12 @@ from activate.deliver.mail import MailCarrier
 from activate.deliver.outbox import Outbox
 from activate.deliver.render import Rendered, Renderer
 from activate.errors import DeliveryError
-from activate.message import Interrupted, ProviderReport
+from activate.message import Interrupted, Page, ProviderReport
 from activate.project import Project
 from activate.providers.base import Outcome, Provider, Status
 
 MAX_WAVE = 5_000
+_MAX_READ = 25_000  # several waves are read at once: each reading looks through the profiles
 _WAVE_SECONDS = 2.0
 Progress = Callable[[str, int, int], None]
 """Told the provider's name, how many messages have been dealt with, and how many there are."""
@@ -101,10 +102,10 @@ def _doubtful(outcome: Outcome, doubted: Set[str]) -> Outcome:
 
 @dataclass
 class _Wave:
-    """A wave that is being posted."""
+    """A wave that is being claimed, and then posted."""
 
     rendered: Rendered
-    futures: list[Future[Handed]]
+    posting: Future[list[Future[Handed]]]
 
 
 class _Delivery:
@@ -125,7 +126,7 @@ class _Delivery:
         self._counts: Counter[str] = Counter()
         limits = provider.limits
         self._least = limits.batch * limits.concurrency
-        self._most = MAX_WAVE if limits.per_second is None else int(limits.per_second * limits.batch * _WAVE_SECONDS)
+        self._most = _MAX_READ if limits.per_second is None else int(limits.per_second * limits.batch * _WAVE_SECONDS)
         self._size = self._bounded(2 * self._least)
         self._landed_at = clock.monotonic()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"record-{provider.name}")
@@ -211,9 +212,7 @@ class _Delivery:
                 at = self._at()
                 rendered = self._renderer.render(rows, at)
                 self._refuse(rendered, at)
-                claims = {message.message_id: rendered.attempts[message.message_id] for message in rendered.outgoing}
-                self._writer.submit(self._outbox.claim, claims, at).result()
-                flying.append(self._post(crew, rendered, at))
+                flying.append(_Wave(rendered, self._writer.submit(self._hand_over, crew, rendered, at)))
                 if len(flying) == 2:
                     self._land(flying.pop(0))
                 self._tell(min(done, total), total)
@@ -221,16 +220,18 @@ class _Delivery:
             self.stop()  # what is under way ends soon, and its outcomes are still recorded
             raise
         finally:
-            for wave in flying:
-                self._land(wave)
-            crew.close()
+            try:
+                for wave in flying:
+                    self._land(wave)
+            finally:
+                crew.close()
 
     def _read_ahead(self) -> Iterator[tuple[pa.Table, int]]:
-        """Yield each wave with how many messages are done after it; the next is read while this one is worked on."""
+        """Yield each wave with how many messages are done after it; the next are read while this one is worked on."""
         done = 0
         with ThreadPoolExecutor(1) as reader:
-            while not self._line.breaker.is_open and (page := self._outbox.page()) is not None:
-                self._outbox.choose(*self._renderer.prepare(page.kinds))
+            turning = reader.submit(self._turn_page)
+            while not self._line.breaker.is_open and (page := turning.result()) is not None:
                 place, size = 0, self._size
                 ahead = reader.submit(self._outbox.wave, place, size, self._at())
                 while place < page.rows and not self._line.breaker.is_open:
@@ -238,13 +239,27 @@ class _Delivery:
                     size = self._size
                     if place < page.rows:
                         ahead = reader.submit(self._outbox.wave, place, size, self._at())
-                    yield rows, done + min(place, page.rows)
-                done += page.rows
+                    else:
+                        turning = reader.submit(self._turn_page)
+                    for start in range(0, rows.num_rows, MAX_WAVE):
+                        if self._line.breaker.is_open:
+                            break
+                        wave = rows.slice(start, MAX_WAVE)
+                        done += wave.num_rows
+                        yield wave, done
 
-    def _post(self, crew: Crew, rendered: Rendered, at: dt.datetime) -> _Wave:
-        size = self._provider.limits.batch
-        batches = [rendered.outgoing[start : start + size] for start in range(0, len(rendered.outgoing), size)]
-        return _Wave(rendered, [crew.post(batch, at) for batch in batches])
+    def _turn_page(self) -> Page | None:
+        """Make the next part of the outbox ready to be read, and the templates that it needs."""
+        page = self._outbox.page()
+        if page is not None:
+            self._outbox.choose(*self._renderer.prepare(page.kinds))
+        return page
+
+    def _hand_over(self, crew: Crew, rendered: Rendered, at: dt.datetime) -> list[Future[Handed]]:
+        """Claim a wave, and have it posted once that is written down. Runs beside the rendering of the next wave."""
+        outgoing, size = rendered.outgoing, self._provider.limits.batch
+        self._outbox.claim({message.message_id: rendered.attempts[message.message_id] for message in outgoing}, at)
+        return [crew.post(outgoing[start : start + size], at) for start in range(0, len(outgoing), size)]
 
     def _refuse(self, rendered: Rendered, at: dt.datetime) -> None:
         """Record what does not go out."""
@@ -257,7 +272,7 @@ class _Delivery:
         excused: set[str] = set()
         # A doubt that can be looked up stays a claim, and the next run looks.
         looks_up = self._provider.looked_up_in(self._at()) is not None
-        for future in wave.futures:
+        for future in wave.posting.result():
             handed = future.result()
             outcomes += [one for one in handed.outcomes if one.status != "unknown"] if looks_up else handed.outcomes
             excused |= handed.excused
@@ -309,10 +324,10 @@ class _Delivery:
         return max(at, self._latest) if self._latest else at
 
     def _bounded(self, size: int) -> int:
-        return max(1, min(max(size, self._least), MAX_WAVE, max(self._most, 1)))
+        return max(1, min(max(size, self._least), _MAX_READ, max(self._most, 1)))
 
     def _adapt(self, rows: int, seconds: float) -> None:
-        """Size the next wave to some two seconds' worth: a crash then leaves few in doubt, and a fast peer is fed."""
+        """Size the next reading to some two seconds' worth: a slow peer's rows are fresh, and a fast peer is fed."""
         if rows and seconds > 0:
             self._size = self._bounded(min(int(rows / seconds * _WAVE_SECONDS), 4 * self._size))
 

@@ -15,9 +15,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
+
+import orjson
 
 from activate.providers.base import (
     Capabilities,
@@ -121,7 +122,6 @@ A 2xx answer means that all were taken, unless `{"results": [{"message_id": ...,
         self._key = base64.b64decode(secret[6:]) if secret.startswith("whsec_") else secret.encode()
         self._headers = {name: str(value) for name, value in self.options["headers"].items()}
         self._headers |= {"Content-Type": "application/json", "User-Agent": "dbt-activate"}
-        self._fixed: dict[tuple[Any, ...], str] = {}
 
     @property
     def idempotent(self) -> bool:
@@ -129,7 +129,7 @@ A 2xx answer means that all were taken, unless `{"results": [{"message_id": ...,
 
     def build(self, batch: Sequence[Outgoing], at: dt.datetime) -> HttpRequest:
         del at
-        body = ('{"messages":[' + ",".join([self._item(message) for message in batch]) + "]}").encode()
+        body = orjson.dumps({"messages": [_item(message) for message in batch]})
         ids = "".join([message.message_id for message in batch])
         key = hashlib.md5(ids.encode(), usedforsecurity=False).hexdigest()
         headers = {**self._headers, "Idempotency-Key": key, "webhook-id": key}
@@ -149,26 +149,14 @@ A 2xx answer means that all were taken, unless `{"results": [{"message_id": ...,
         return [_told(message, told[message.message_id]) if message.message_id in told else outcome
                 for message, outcome in zip(batch, outcomes, strict=True)] if told else outcomes  # fmt: skip
 
-    def _item(self, message: Outgoing) -> str:
-        # What a campaign's messages have in common is written once; this is the hot path of a large delivery.
-        group = (message.channel, message.campaign, message.step, message.variant, message.message_class, message.tags)
-        fixed = self._fixed.get(group)
-        if fixed is None:
-            fixed = self._fixed[group] = _members(message)
-        ttl = "null" if message.ttl_seconds is None else message.ttl_seconds
-        content = ",".join([f"{quoted(block)}:{quoted(text)}" for block, text in message.content.items()])
-        return (
-            f'{{"message_id":{quoted(message.message_id)},"user_id":{quoted(message.user_id)},'
-            f'"address":{quoted(message.address)},{fixed},"ttl_seconds":{ttl},"content":{{{content}}}}}'
-        )
 
-
-def _members(message: Outgoing) -> str:
-    members = {
+def _item(message: Outgoing) -> dict[str, Any]:
+    return {
+        "message_id": message.message_id, "user_id": message.user_id, "address": message.address,
         "channel": message.channel, "campaign": message.campaign, "step": message.step, "variant": message.variant,
-        "class": message.message_class, "tags": list(message.tags),
+        "class": message.message_class, "tags": message.tags, "ttl_seconds": message.ttl_seconds,
+        "content": message.content,
     }  # fmt: skip
-    return json.dumps(members, separators=(",", ":"))[1:-1]
 
 
 def _results(body: bytes) -> dict[str, dict[str, Any]]:

@@ -30,7 +30,8 @@ from activate.warehouses.base import Warehouse, literal
 _BEGINNING = dt.datetime(1900, 1, 1)
 _DELIVERED = "delivered"
 PAGE = "deliver_page"
-PAGE_SIZE = 50_000
+PAGE_SIZE = 100_000
+_FIRST_PAGE = 10_000  # small, so that something is under way while the next is being made
 _SCHEMA = pa.schema(
     [
         ("message_id", pa.string()), ("attempt", pa.int64()), ("status", pa.string()), ("provider", pa.string()),
@@ -156,8 +157,9 @@ class Outbox:
     def page(self) -> Page | None:
         """Put the next open messages into a temporary table and tell what they are; None when all have been seen."""
         while True:
+            size = PAGE_SIZE if self._last else min(_FIRST_PAGE, PAGE_SIZE)
             self._drop()
-            self._create(PAGE, self._tree(_PAGE, beyond=self._beyond(), size=literal(PAGE_SIZE)))
+            self._create(PAGE, self._tree(_PAGE, beyond=self._beyond(), size=literal(size)))
             last = self._warehouse.query(self._tree(_LAST))
             if last.num_rows == 0:
                 return None
