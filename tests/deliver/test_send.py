@@ -450,3 +450,13 @@ def test_progress_is_told(duckdb_only: MakeOffice, peer: Service) -> None:
     office.deliver(on_progress=lambda *numbers: told.append(numbers))
     assert told[-1] == ("mail", 100, 100)
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+
+
+def test_a_message_that_no_request_can_hold_spoils_only_itself(make_office: MakeOffice, peer: Service) -> None:
+    """Half a surrogate pair is legal in JSON's escapes and has no form in UTF-8."""
+    office = make_office({"mail": webhook(peer.url, batch=5, concurrency=1)}).people(5).queue(range(5))
+    office.sql("""UPDATE activate.entries SET context = '{"product": "Tea \\ud800"}' WHERE entry_id = 'e2'""")
+    report = office.deliver()
+    assert report.counts == {"accepted": 4, "rejected": 1}
+    assert office.outcomes()[message_id(2)][-1] == ("rejected", 1, True)
+    assert set(peer.taken) == {message_id(n) for n in (0, 1, 3, 4)}
