@@ -31,7 +31,9 @@ JOIN (
   JOIN "activate".entries AS e
     ON e.entry_id = m.entry_id
   WHERE
-    m.queued_at >= :late_from AND m.queued_at < :now
+    m.queued_at >= :late_from
+    AND m.queued_at < :now
+    AND e.recorded_at >= :entries_from
 ) AS c
   ON c.user_id = v.user_id
 JOIN tick_exceptions AS x
