@@ -25,13 +25,13 @@ def _replayed(
         yield done
 
 
-class TestTwoDays(Proof, TamperProof):
-    """48 hourly ticks and one, over the end of summer time in America, on all there is of the year before them."""
+class TestDay(Proof, TamperProof):
+    """24 hourly ticks and one, over the end of summer time in America, on all there is of the year before them."""
 
     @pytest.fixture(scope="class")
     def replayed(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
-        first, last = dt.datetime(2017, 11, 4), dt.datetime(2017, 11, 6)
-        with _replayed(tmp_path_factory, "grocer, two days", first, last) as done:
+        first, last = dt.datetime(2017, 11, 5), dt.datetime(2017, 11, 6)
+        with _replayed(tmp_path_factory, "grocer, one day", first, last) as done:
             yield done
 
 

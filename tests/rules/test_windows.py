@@ -131,6 +131,17 @@ def test_2_6_a_person_who_moves_while_held_back(build: Build) -> None:
     assert scenario.tick("2026-03-02 22:01") == ["ada hello/1: send ready"]
 
 
+def test_2_6_a_person_who_moves_between_two_runs_of_one_instant(build: Build) -> None:
+    """What was said last is what the last run said, also where several runs have the same `now`."""
+    scenario = held(build(time_window=DAYTIME)).profile("ada", zone="Europe/Berlin")
+    scenario.event("visit", "ada", at="2026-03-02 22:00")
+    scenario.tick("2026-03-02 22:00")
+    for number, zone in enumerate(["Asia/Tokyo", "Europe/Berlin", "Asia/Jakarta"] * 4, start=2):
+        scenario.profile("ada", zone=zone)
+        assert len(scenario.tick("2026-03-02 22:00")) == number, "another time to try again is news"
+        assert len(scenario.tick("2026-03-02 22:00")) == number, "the same again is not"
+
+
 @pytest.mark.parametrize(
     ("expires", "decided"),
     [

@@ -22,11 +22,14 @@ WHERE d.decided_at >= :live_from AND d.step > 0 AND d.outcome <> 'defer'
 GROUP BY d.entry_id
 """
 
+# Runs of one instant are numbered (`name_run`: ...Z, ...Z-2, ...Z-10), so the longer id is the later one.
 _LAST_DEFERRAL = """
 SELECT l.entry_id, l.step, l.gate, l.reason, l.retry_at
 FROM (
   SELECT d.entry_id, d.step, d.gate, d.reason, d.retry_at,
-    ROW_NUMBER() OVER (PARTITION BY d.entry_id, d.step ORDER BY d.decided_at DESC) AS place
+    ROW_NUMBER() OVER (
+      PARTITION BY d.entry_id, d.step ORDER BY d.decided_at DESC, LENGTH(d.run_id) DESC, d.run_id DESC
+    ) AS place
   FROM state.decisions AS d WHERE d.decided_at >= :live_from AND d.outcome = 'defer'
 ) AS l WHERE l.place = 1
 """

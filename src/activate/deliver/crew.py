@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from activate.deliver.carry import Carrier
-from activate.deliver.hand_over import Handed, Line
-from activate.providers.base import Outgoing
+from activate.deliver.hand_over import Batch, Handed, Line
 
 
 class Crew:
@@ -23,7 +22,7 @@ class Crew:
         size = line.provider.limits.concurrency
         self._pool = ThreadPoolExecutor(size, thread_name_prefix=f"deliver-{line.provider.name}")
 
-    def post(self, batch: Sequence[Outgoing], at: dt.datetime) -> Future[Handed]:
+    def post(self, batch: Batch, at: dt.datetime) -> Future[Handed]:
         """Hand a batch over in the background."""
         return self._pool.submit(self._post, batch, at)
 
@@ -33,9 +32,9 @@ class Crew:
         for carrier in self._carriers:
             carrier.close()
 
-    def _post(self, batch: Sequence[Outgoing], at: dt.datetime) -> Handed:
+    def _post(self, batch: Batch, at: dt.datetime) -> Handed:
         carrier: Carrier | None = getattr(self._own, "carrier", None)
         if carrier is None:
             carrier = self._own.carrier = self._make_carrier()
             self._carriers.append(carrier)
-        return self._line.hand_over(carrier, batch, at)
+        return self._line.hand_over(carrier, batch.messages, at, batch.request)

@@ -20,6 +20,7 @@ from activate.providers.base import (
     Outcome,
     Outgoing,
     Provider,
+    Request,
     Status,
     Unusable,
 )
@@ -53,6 +54,13 @@ class Handed(NamedTuple):
     excused: frozenset[str] = frozenset()
 
 
+class Batch(NamedTuple):
+    """Messages for one request, and the request; None if it could not be made."""
+
+    messages: Sequence[Outgoing]
+    request: Request | None
+
+
 class Line:
     """The way to one provider: its pace and its breaker, shared by its threads."""
 
@@ -65,8 +73,20 @@ class Line:
         self.requests = 0
         self._count = threading.Lock()
 
-    def hand_over(self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime) -> Handed:
-        """Hand a batch over and return one outcome per message. Never raises: what goes wrong is an outcome."""
+    def build(self, batch: Sequence[Outgoing], at: dt.datetime) -> Request | None:
+        """The request for a batch; None if it cannot be made, which `hand_over` then looks into."""
+        try:
+            return self.provider.build(batch, at)
+        except Exception:
+            return None
+
+    def hand_over(
+        self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime, request: Request | None = None
+    ) -> Handed:
+        """Hand a batch over and return one outcome per message. Never raises: what goes wrong is an outcome.
+
+        `request` is the batch's, if it was made before.
+        """
         done: list[Outcome] = []
         doubted: set[str] = set()
         waiting = batch
@@ -74,7 +94,8 @@ class Line:
         for attempt in range(TRIES):
             if self.breaker.is_open:
                 break
-            last, wait = self._try_once(carrier, waiting, at)
+            last, wait = self._try_once(carrier, waiting, at, request)
+            request = None
             again = {outcome.message_id for outcome in last.outcomes if self._worth_another(outcome)}
             if not again or wait is None or attempt == TRIES - 1:
                 break
@@ -88,10 +109,12 @@ class Line:
             last = Handed([_doubtful(outcome, doubted) for outcome in last.outcomes], last.excused)
         return Handed(done + last.outcomes, last.excused) if done else last
 
-    def _try_once(self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime) -> tuple[Handed, float | None]:
+    def _try_once(
+        self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime, request: Request | None
+    ) -> tuple[Handed, float | None]:
         """One request. The wait is what the provider asks for before another, or None when nothing is left to try."""
         try:
-            request = self.provider.build(batch, at)
+            request = request or self.provider.build(batch, at)
         except Exception as error:  # a message that cannot be put into a request spoils only itself
             return self._halve(carrier, batch, at, f"cannot_build_{type(error).__name__}".lower()), None
         self.pace.take()

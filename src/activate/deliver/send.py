@@ -18,7 +18,7 @@ import pyarrow as pa
 from activate.deliver.carry import Carrier, NotTaken
 from activate.deliver.crew import Crew
 from activate.deliver.files import FileCarrier
-from activate.deliver.hand_over import Clock, Handed, Line
+from activate.deliver.hand_over import Batch, Clock, Handed, Line
 from activate.deliver.http import HttpCarrier
 from activate.deliver.mail import MailCarrier
 from activate.deliver.outbox import Outbox
@@ -26,7 +26,7 @@ from activate.deliver.render import Rendered, Renderer
 from activate.errors import DeliveryError
 from activate.message import Interrupted, Page, ProviderReport
 from activate.project import Project
-from activate.providers.base import Outcome, Provider, Status
+from activate.providers.base import Outcome, Outgoing, Provider, Status
 
 MAX_WAVE = 5_000
 _MAX_READ = 25_000  # several waves are read at once: each reading looks through the profiles
@@ -212,7 +212,8 @@ class _Delivery:
                 at = self._at()
                 rendered = self._renderer.render(rows, at)
                 self._refuse(rendered, at)
-                flying.append(_Wave(rendered, self._writer.submit(self._hand_over, crew, rendered, at)))
+                batches = self._batches(rendered.outgoing, at)
+                flying.append(_Wave(rendered, self._writer.submit(self._hand_over, crew, rendered, batches, at)))
                 if len(flying) == 2:
                     self._land(flying.pop(0))
                 self._tell(min(done, total), total)
@@ -255,11 +256,17 @@ class _Delivery:
             self._outbox.choose(*self._renderer.prepare(page.kinds))
         return page
 
-    def _hand_over(self, crew: Crew, rendered: Rendered, at: dt.datetime) -> list[Future[Handed]]:
+    def _batches(self, outgoing: Sequence[Outgoing], at: dt.datetime) -> list[Batch]:
+        """Cut a wave into requests. They are made here, by the thread that has just rendered, while all is at hand."""
+        size = self._provider.limits.batch
+        parts = [outgoing[start : start + size] for start in range(0, len(outgoing), size)]
+        return [Batch(part, self._line.build(part, at)) for part in parts]
+
+    def _hand_over(self, crew: Crew, rendered: Rendered, batches: list[Batch], at: dt.datetime) -> list[Future[Handed]]:
         """Claim a wave, and have it posted once that is written down. Runs beside the rendering of the next wave."""
-        outgoing, size = rendered.outgoing, self._provider.limits.batch
-        self._outbox.claim({message.message_id: rendered.attempts[message.message_id] for message in outgoing}, at)
-        return [crew.post(outgoing[start : start + size], at) for start in range(0, len(outgoing), size)]
+        attempts = rendered.attempts
+        self._outbox.claim({message.message_id: attempts[message.message_id] for message in rendered.outgoing}, at)
+        return [crew.post(batch, at) for batch in batches]
 
     def _refuse(self, rendered: Rendered, at: dt.datetime) -> None:
         """Record what does not go out."""

@@ -117,7 +117,7 @@ def show(console: Console, result: DemoResult) -> None:
     """Print the table per campaign, the timings and what to try next."""
     last = result.end - dt.timedelta(days=1)
     title = f"{result.ticks} hourly ticks, from {result.start:%A %d %B} to {last:%A %d %B %Y}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("campaign", no_wrap=True, min_width=15)
     for name in ("entered", "sent", "deferred", "withheld"):
         table.add_column(name, justify="right", no_wrap=True, min_width=len(name))

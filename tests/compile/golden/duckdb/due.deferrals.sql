@@ -13,7 +13,10 @@ FROM (
     d.gate,
     d.reason,
     d.retry_at,
-    ROW_NUMBER() OVER (PARTITION BY d.entry_id, d.step ORDER BY d.decided_at DESC NULLS FIRST) AS place
+    ROW_NUMBER() OVER (
+      PARTITION BY d.entry_id, d.step
+      ORDER BY d.decided_at DESC NULLS FIRST, LENGTH(d.run_id) DESC NULLS FIRST, d.run_id DESC NULLS FIRST
+    ) AS place
   FROM "activate".decisions AS d
   WHERE
     d.decided_at >= :live_from AND d.outcome = 'defer'

@@ -13,7 +13,10 @@ FROM (
     d.gate,
     d.reason,
     d.retry_at,
-    ROW_NUMBER() OVER (PARTITION BY d.entry_id, d.step ORDER BY d.decided_at DESC) AS place
+    ROW_NUMBER() OVER (
+      PARTITION BY d.entry_id, d.step
+      ORDER BY d.decided_at DESC, LENGTH(d.run_id) DESC, d.run_id DESC
+    ) AS place
   FROM "activate".decisions AS d
   WHERE
     d.decided_at >= :live_from AND d.outcome = 'defer'
