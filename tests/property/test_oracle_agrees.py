@@ -117,7 +117,7 @@ def test_twenty_thousand_worlds(open_warehouse: Callable[[], Warehouse], seed: i
 @pytest.fixture(scope="module")
 def simulated() -> list[State]:
     """What the oracle makes of 1,000 worlds, always the same ones."""
-    batches = [make_batch(seed) for seed in range(1_000 // PER_BATCH)]
+    batches = [make_batch(seed) for seed in range(-(-1_000 // PER_BATCH))]
     return [simulate(batch, world)[0] for batch in batches for world in batch.worlds]
 
 

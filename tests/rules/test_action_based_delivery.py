@@ -254,6 +254,25 @@ def test_1_14_a_campaign_that_is_edited_while_people_wait(build: Build, on_edit:
     }
 
 
+@pytest.mark.parametrize("before", [None, "cart_value"])
+def test_1_14_an_adopted_match_is_asked_of_those_who_entered_without_it(build: Build, before: str | None) -> None:
+    """1.14 and 1.5: an entry holds the value of the match it entered by; the adopted one is read from its context."""
+    old = {"event": "purchase"} | ({"match": before} if before else {})
+    scenario = carts(build(), exceptions=[old], on_edit="adopt").profile("bob")
+    for person in ("ada", "bob"):
+        scenario.event("cart", person, at="2026-03-02 10:00", cart_id="A", cart_value=100)
+    scenario.tick("2026-03-02 10:05")
+    scenario.campaign(
+        "nudge", enter=CART, steps=[{"wait": "30 minutes"}], on_edit="adopt",
+        exceptions=[{"event": "purchase", "match": "cart_id"}],
+    )  # fmt: skip
+    scenario.event("purchase", "ada", at="2026-03-02 10:10", cart_id="A", cart_value=1)
+    scenario.event("purchase", "bob", at="2026-03-02 10:10", cart_id="B", cart_value=100)
+    assert scenario.tick("2026-03-02 10:30") == [
+        "ada nudge/1: suppress exception_event", "bob nudge/1: send ready",
+    ]  # fmt: skip
+
+
 def test_1_14_a_campaign_that_is_taken_away_while_people_wait(build: Build) -> None:
     """docs/rules.md: `campaign_removed`: the campaign's file is gone."""
     scenario = carts(build())

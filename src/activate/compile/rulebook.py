@@ -238,7 +238,7 @@ def distinct_exceptions(world: World) -> list[ExceptionEvent]:
 
 
 def exceptions(world: World, _moment: Moment) -> Load:
-    """One row per version and exception. `secondary` names a match property other than the campaign's own."""
+    """One row per version and exception. `secondary` names a match property other than the entries' own."""
     columns = {
         "campaign": "TEXT", "campaign_version": "TEXT", "exception_id": "BIGINT", "needs_match": "BOOLEAN",
         "secondary": "TEXT",
@@ -250,7 +250,7 @@ def exceptions(world: World, _moment: Moment) -> Load:
             "campaign_version": version.stored,
             "exception_id": ids[exception],
             "needs_match": exception.match is not None,
-            "secondary": None if exception.match == version.definition.match_property else exception.match,
+            "secondary": None if exception.match == version.match_property else exception.match,
         }
         for version in world.versions
         for exception in version.definition.exceptions
@@ -265,7 +265,7 @@ def secondary_matches(world: World) -> list[str]:
             exception.match
             for version in world.versions
             for exception in version.definition.exceptions
-            if exception.match is not None and exception.match != version.definition.match_property
+            if exception.match is not None and exception.match != version.match_property
         }
     )
 

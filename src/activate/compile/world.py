@@ -21,10 +21,14 @@ from activate.words import Wait
 
 @dataclass(frozen=True)
 class Version:
-    """A definition that some entries follow. `stored` is the version recorded in the entries; `removed`: no file."""
+    """A definition that some entries follow. `stored` is the version recorded in the entries; `removed`: no file.
+
+    `match_property` is the one whose value the entries hold: that of the definition they entered by.
+    """
 
     stored: str
     definition: Campaign
+    match_property: str | None
     removed: bool = False
 
 
@@ -119,18 +123,17 @@ class World:
         """Every version that an open entry may follow, current ones included."""
         current = {campaign.campaign: campaign for campaign in self.campaigns}
         found = {
-            campaign.version + campaign.campaign: Version(campaign.version, campaign) for campaign in self.campaigns
+            campaign.version + campaign.campaign: Version(campaign.version, campaign, campaign.match_property)
+            for campaign in self.campaigns
         }
         for stored in self.stored:
             name = stored.definition.campaign
             if stored.version + name in found:
                 continue
             here = current.get(name)
-            if here is None:
-                made = Version(stored.version, stored.definition, removed=True)
-            else:
-                made = Version(stored.version, here if here.on_edit == "adopt" else stored.definition)
-            found[stored.version + name] = made
+            definition = here if here is not None and here.on_edit == "adopt" else stored.definition
+            match = stored.definition.match_property
+            found[stored.version + name] = Version(stored.version, definition, match, removed=here is None)
         return tuple(sorted(found.values(), key=lambda version: (version.definition.campaign, version.stored)))
 
     def window(self, campaign: Campaign) -> TimeWindow | None:
