@@ -22,7 +22,8 @@ from pathlib import Path
 import duckdb
 
 from activate.campaign import Campaign
-from activate.compile.clock import calendar, opening, zones
+from activate.compile.clock import opening, zones
+from activate.localtime import calendar
 from activate.policy import Policy
 from activate.project import Model, Project, Relation
 from activate.record.migrate import migrate

@@ -143,17 +143,17 @@ def _check_order(marks: Bookmarks, now: dt.datetime) -> None:
 
 def _result(warehouse: Warehouse, project: Project, plan: Plan, run_id: str, now: dt.datetime, samples: int) -> Tick:
     schema = project.policy.state.schema_
-    counts = execute.counts(warehouse, schema, run_id)
-    entered = execute.entered(warehouse, schema, run_id)
+    counts = execute.counts(warehouse, schema, run_id, now)
+    entered = execute.entered(warehouse, schema, run_id, now)
     return Tick(
         run_id=run_id,
         now=now,
         counts=counts,
         entered=entered,
-        samples=execute.samples(warehouse, schema, run_id, samples) if samples else {},
+        samples=execute.samples(warehouse, schema, run_id, now, samples) if samples else {},
         invalid=execute.unusable(warehouse),
         statements=tuple(plan.script()),
-        changed=bool(counts or entered or execute.others(warehouse, schema, run_id)),
+        changed=bool(counts or entered or execute.others(warehouse, schema, run_id, now)),
     )
 
 

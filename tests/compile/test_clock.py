@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activate.compile.clock import calendar, day_start, instant, known_zones, opening, wait_days, zones
+from activate.compile.clock import opening, wait_days, zones
+from activate.localtime import calendar, day_start, instant, known_zones
 from activate.policy import TimeWindow
 from activate.words import parse_wait
 

@@ -6,9 +6,10 @@ import datetime as dt
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from activate.compile.clock import calendar, opening, wait_days
+from activate.compile.clock import opening, wait_days
 from activate.compile.rulebook import table
 from activate.compile.world import Moment, World
+from activate.localtime import calendar
 from activate.plan import Load
 
 # zoneinfo itself keeps only eight zones alive and reads the others from their files again.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 
 from sqlglot import exp
@@ -85,38 +86,43 @@ def _empty(stage: Load) -> exp.Create:
     )
 
 
-def counts(warehouse: Warehouse, schema: str, run_id: str) -> tuple[Count, ...]:
+def counts(warehouse: Warehouse, schema: str, run_id: str, now: dt.datetime) -> tuple[Count, ...]:
     """What the run decided, by campaign, outcome, gate, reason and channel."""
     keys = ("campaign", "outcome", "gate", "reason", "channel")
     query = (
         exp.select(*keys, "COUNT(*) AS people")
         .from_(exp.table_("decisions", db=schema, quoted=True))
-        .where(exp.column("run_id").eq(literal(run_id)))
+        .where(_written("decided_at", run_id, now))
         .group_by(*keys)
         .order_by(*keys)
     )
     return tuple(Count(**row) for row in warehouse.query(query).to_pylist())
 
 
-def entered(warehouse: Warehouse, schema: str, run_id: str) -> dict[str, int]:
+def entered(warehouse: Warehouse, schema: str, run_id: str, now: dt.datetime) -> dict[str, int]:
     """How many entries the run made, by campaign."""
     query = (
         exp.select("campaign", "COUNT(*) AS people")
         .from_(exp.table_("entries", db=schema, quoted=True))
-        .where(exp.column("run_id").eq(literal(run_id)))
+        .where(_written("recorded_at", run_id, now))
         .group_by("campaign")
         .order_by("campaign")
     )
     return {row["campaign"]: row["people"] for row in warehouse.query(query).to_pylist()}
 
 
-def others(warehouse: Warehouse, schema: str, run_id: str) -> int:
+def others(warehouse: Warehouse, schema: str, run_id: str, now: dt.datetime) -> int:
     """How many segment changes and audits the run recorded."""
     found = 0
-    for table in ("memberships", "audits"):
+    for table, time in (("memberships", "changed_at"), ("audits", "recorded_at")):
         query = exp.select("COUNT(*)").from_(exp.table_(table, db=schema, quoted=True))
-        found += _number(warehouse.scalar(query.where(exp.column("run_id").eq(literal(run_id)))))
+        found += _number(warehouse.scalar(query.where(_written(time, run_id, now))))
     return found
+
+
+def _written(time: str, run_id: str, now: dt.datetime) -> exp.Expr:
+    """The condition of a run's own rows. All have the run's instant, by which they are found without reading the past."""
+    return exp.and_(exp.column(time).eq(literal(now)), exp.column("run_id").eq(literal(run_id)))
 
 
 def unusable(warehouse: Warehouse) -> dict[str, int]:
@@ -131,7 +137,9 @@ def _number(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def samples(warehouse: Warehouse, schema: str, run_id: str, most: int) -> dict[tuple[str, str, str], tuple[str, ...]]:
+def samples(
+    warehouse: Warehouse, schema: str, run_id: str, now: dt.datetime, most: int
+) -> dict[tuple[str, str, str], tuple[str, ...]]:
     """Up to `most` person keys for each campaign, outcome and reason of the run."""
     keys = ("campaign", "outcome", "reason")
     place = exp.Window(
@@ -142,7 +150,7 @@ def samples(warehouse: Warehouse, schema: str, run_id: str, most: int) -> dict[t
     ranked = (
         exp.select(*keys, "user_id", place.as_("place"))
         .from_(exp.table_("decisions", db=schema, quoted=True))
-        .where(exp.column("run_id").eq(literal(run_id)))
+        .where(_written("decided_at", run_id, now))
     )
     query = (
         exp.select(*keys, "user_id")

@@ -12,11 +12,11 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from itertools import repeat
 from typing import Any
-from zoneinfo import available_timezones
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from activate.localtime import known_zones
 from activate.message import Kind
 from activate.project import Project
 from activate.providers.base import Outcome, Outgoing, Provider
@@ -60,7 +60,7 @@ class Renderer:
         window = project.policy.time_window
         # docs/rules.md, section 4: the person's zone if it is one, else the policy's for unknown zones, else UTC.
         self._zone = window.unknown_zone if window is not None and window.unknown_zone != "suppress" else "UTC"
-        self._zones = available_timezones()
+        self._zones = known_zones()
         self._needs_context = False
         self._picky = bool(provider.capabilities.needs) or type(provider).refuses is not Provider.refuses
         self.mistakes: dict[str, TemplateMistake] = {}

@@ -7,53 +7,21 @@ asked again for one person, so that a story can show the figures. Instants are n
 from __future__ import annotations
 
 import datetime as dt
-from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
+from activate import localtime
 from activate.policy import TimeWindow
-from activate.words import WEEKDAYS, Wait
-
-_SECOND = dt.timedelta(seconds=1)
-# Names that the tz database ships for machines, not for places.
-_NOT_PLACES = frozenset({"localtime", "posixrules", "Factory"})
-
-
-@lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones() - _NOT_PLACES)
+from activate.words import Wait
 
 
 def is_zone(name: str | None) -> bool:
     """Whether `name` is an IANA zone."""
-    return name is not None and name in _zones()
+    return name in localtime.known_zones()
 
 
 def to_local(instant: dt.datetime, zone: str) -> dt.datetime:
     """The wall clock in `zone`, naive."""
     return instant.replace(tzinfo=dt.UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
-
-
-def to_utc(local: dt.datetime, zone: str, fold: int = 0) -> dt.datetime:
-    """The instant of a wall-clock time: in a gap the first valid instant after it, in a fold the one asked for."""
-    info = ZoneInfo(zone)
-    instant = _utc(local.replace(tzinfo=info, fold=fold))
-    if to_local(instant, zone) == local:
-        return instant
-    # Inside a gap the two folds lie on either side of the transition, so it is found between them.
-    before, after = sorted(_utc(local.replace(tzinfo=info, fold=fold)) for fold in (0, 1))
-    offset = _offset(before, zone)
-    while after - before > _SECOND:
-        middle = before + (after - before) // 2 // _SECOND * _SECOND
-        before, after = (middle, after) if _offset(middle, zone) == offset else (before, middle)
-    return after
-
-
-def _utc(aware: dt.datetime) -> dt.datetime:
-    return aware.astimezone(dt.UTC).replace(tzinfo=None)
-
-
-def _offset(instant: dt.datetime, zone: str) -> dt.timedelta | None:
-    return instant.replace(tzinfo=dt.UTC).astimezone(ZoneInfo(zone)).utcoffset()
 
 
 def wait_over(anchor: dt.datetime, wait: Wait, zone: str) -> dt.datetime:
@@ -63,27 +31,14 @@ def wait_over(anchor: dt.datetime, wait: Wait, zone: str) -> dt.datetime:
     date = to_local(anchor, zone).date()
     if wait.weekday is not None:
         date += dt.timedelta(days=(wait.weekday - date.weekday() - 1) % 7 + 1)
-    return to_utc(dt.datetime.combine(date + dt.timedelta(days=wait.days or 0), wait.clock), zone)
+    target = date + dt.timedelta(days=wait.days or 0)
+    return localtime.instant(ZoneInfo(zone), dt.datetime.combine(target, wait.clock))
 
 
 def period_began(instant: dt.datetime, period: str, zone: str) -> dt.datetime:
     """The first instant of the local `calendar day`, `calendar week` (from Monday) or `calendar month`."""
-    date = to_local(instant, zone).date()
-    if period == "calendar week":
-        date -= dt.timedelta(days=date.weekday())
-    elif period == "calendar month":
-        date = date.replace(day=1)
-    return to_utc(dt.datetime.combine(date, dt.time()), zone)
-
-
-def window_on(date: dt.date, window: TimeWindow, zone: str) -> tuple[dt.datetime, dt.datetime] | None:
-    """The window [open, close) that belongs to a local date, or None where there is none."""
-    if WEEKDAYS[date.weekday()] not in window.weekdays:
-        return None
-    end = date + dt.timedelta(days=1 if window.close < window.open else 0)
-    opens = to_utc(dt.datetime.combine(date, window.open), zone, fold=1)
-    closes = to_utc(dt.datetime.combine(end, window.close), zone, fold=0)
-    return (opens, closes) if opens < closes else None
+    days = localtime.calendar(ZoneInfo(zone), instant)
+    return {"calendar week": days.week, "calendar month": days.month}.get(period, days.day)
 
 
 def window_at(instant: dt.datetime, window: TimeWindow, zone: str) -> tuple[dt.datetime, dt.datetime] | None:
@@ -100,7 +55,8 @@ def next_opening(instant: dt.datetime, window: TimeWindow, zone: str) -> dt.date
 
 
 def _windows(instant: dt.datetime, window: TimeWindow, zone: str) -> list[tuple[dt.datetime, dt.datetime]]:
-    today = to_local(instant, zone).date()
+    info = ZoneInfo(zone)
+    today = localtime.local_date(info, instant)
     # Three weeks reach the next opening even when one weekday is allowed and a transition swallows its window.
-    spans = (window_on(today + dt.timedelta(days=offset), window, zone) for offset in range(-2, 20))
+    spans = (localtime.window_on(window, info, today + dt.timedelta(days=offset)) for offset in range(-2, 20))
     return [span for span in spans if span]

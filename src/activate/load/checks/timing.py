@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from functools import cache
-from zoneinfo import available_timezones
 
 from activate.campaign import Campaign
 from activate.errors import Mistake, nearest
 from activate.load.checks.scene import Scene
 from activate.load.parse import Path_
+from activate.localtime import known_zones
 from activate.policy import TimeWindow
 from activate.words import format_duration
 
 LONGEST_WINDOW = 20 * 60
-_NOT_PLACES = frozenset({"localtime", "posixrules", "Factory"})
 
 
 def campaign_life(scene: Scene) -> Iterator[Mistake]:
@@ -91,12 +89,6 @@ def _window(scene: Scene, campaign: Campaign | None, window: TimeWindow) -> Iter
         if value != word and value not in known_zones():
             message = f"{value!r} is not an IANA time zone; write one such as Europe/Berlin, or `{word}`"
             yield scene.mistake(campaign, ("time_window", key), message + _nearest_zone(value, word))
-
-
-@cache
-def known_zones() -> frozenset[str]:
-    """The IANA names that count as valid."""
-    return frozenset(available_timezones() - _NOT_PLACES)
 
 
 def _nearest_zone(value: str, word: str) -> str:
