@@ -13,13 +13,14 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     held: dict[str, int] = {}
     for report in terminalreporter.stats.get("passed", ()):
         if "::test_claim_holds[" in report.nodeid:
-            held[report.nodeid.split("::")[0]] = held.get(report.nodeid.split("::")[0], 0) + 1
+            replay = report.nodeid.rsplit("::", 1)[0]
+            held[replay] = held.get(replay, 0) + 1
     for outcome in ("passed", "failed"):
         for report in terminalreporter.stats.get(outcome, ()):
             for name, value in getattr(report, "user_properties", ()):
                 if name == "real_input":
                     found = json.loads(value)
-                    claims = held.get(report.nodeid.split("::")[0], 0)
+                    claims = held.get(report.nodeid.rsplit("::", 1)[0], 0)
                     replays[found["replay"]] = {**found["figures"], "claims that held": claims}
     if not replays:
         return

@@ -45,7 +45,9 @@ def test_0_an_earlier_instant_is_refused(build: Build) -> None:
 def test_0_3_two_ticks_at_one_time(build: Build, warehouse: Warehouse) -> None:
     """0.3: Two schedulers on one interval: exactly one obtains the (run, user) reservation."""
     if warehouse.name == "duckdb":
-        pytest.skip("an in-memory DuckDB has no second process to keep out; tests/record covers its file lock")
+        pytest.skip(
+            "an in-memory DuckDB has no second process to keep out; tests/decide/test_tick.py covers its file lock"
+        )
     scenario = _one_of_each(build)
     other = warehouse.clone()
     with other.lock(f"tick.{scenario.state_schema}", 0), pytest.raises(LeaseHeldError):
