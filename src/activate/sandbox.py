@@ -148,7 +148,7 @@ class ContextRow(Row):
     label = "context"
 
 
-def _is_field(node: nodes.Expr) -> bool:
+def is_field(node: nodes.Node) -> bool:
     """Whether it reads `profile.x` or `context.x`."""
     return isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name in ROWS
 
@@ -161,19 +161,19 @@ class _Generator(CodeGenerator):
     """
 
     def visit_Getattr(self, node: nodes.Getattr, frame: Frame) -> None:
-        if _is_field(node):
+        if is_field(node):
             self.visit(node.node, frame)
             self.write(f"[{node.attr!r}]")
         else:
             super().visit_Getattr(node, frame)
 
-    # The two hooks that Jinja's own native generator overrides: what is printed goes through `_finalize`, which fails
+    # The two hooks that Jinja's own native generator overrides: what is printed goes through `shown`, which fails
     # on None; a row's field is never None.
     def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
-        super()._output_child_pre(node, frame, _PLAIN if _is_field(node) else finalize)
+        super()._output_child_pre(node, frame, _PLAIN if is_field(node) else finalize)
 
     def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
-        super()._output_child_post(node, frame, _PLAIN if _is_field(node) else finalize)
+        super()._output_child_post(node, frame, _PLAIN if is_field(node) else finalize)
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
         self.write("environment.checked(")
@@ -190,7 +190,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def __init__(self, loader: Any, autoescape: bool) -> None:
         super().__init__(
             loader=loader, autoescape=autoescape, undefined=Missing, trim_blocks=True, lstrip_blocks=True,
-            auto_reload=False, finalize=_finalize, cache_size=-1,
+            auto_reload=False, finalize=shown, cache_size=-1,
         )  # fmt: skip
         self.globals.pop("lipsum")
         self.globals["range"] = _range
@@ -242,7 +242,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return value
 
 
-def _finalize(value: Any) -> Any:
+def shown(value: Any) -> Any:
+    """What is printed for a value: None becomes a null, which fails when it is printed."""
     return value if value is not None else Null()
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from jinja2 import nodes
 from markupsafe import escape
 
-from activate.sandbox import ASK_FOR_NAMES, MAX_OUTPUT, ROWS, Null, Sandbox
+from activate.sandbox import ASK_FOR_NAMES, MAX_OUTPUT, ROWS, Sandbox, is_field, shown
 
 _COMPARED: Mapping[str, ast.cmpop] = {
     "eq": ast.Eq(), "ne": ast.NotEq(), "gt": ast.Gt(), "gteq": ast.GtE(), "lt": ast.Lt(), "lteq": ast.LtE(),
@@ -47,13 +47,13 @@ def straight(
     translator = _Translator(environment, bodies or {whole: chain[0].body})
     try:
         texts = [_call("finished", translator.block(name, escapes)) for name, escapes in blocks.items()]
-    except (_NotStraight, KeyError):
+        returned = ast.Dict([ast.Constant(name) for name in blocks], texts)
+        arguments = ast.arguments([], [ast.arg(name) for name in (*ROWS, _NAMES)], None, [], [], None, [])
+        function = ast.fix_missing_locations(ast.Expression(ast.Lambda(arguments, returned)))
+        # The tree was made here, out of the few nodes below; no text of a template is evaluated.
+        render = eval(compile(function, "<template>", "eval"), translator.known)  # noqa: S307
+    except (_NotStraight, KeyError, RecursionError):  # a chain of a thousand `elif` is one expression in another
         return None
-    returned = ast.Dict([ast.Constant(name) for name in blocks], texts)
-    arguments = ast.arguments([], [ast.arg(name) for name in (*ROWS, _NAMES)], None, [], [], None, [])
-    function = ast.fix_missing_locations(ast.Expression(ast.Lambda(arguments, returned)))
-    # The tree was made here, out of the few nodes below; no text of a template is evaluated.
-    render = eval(compile(function, "<template>", "eval"), translator.known)  # noqa: S307
     return Straight(render, translator.needs_names)
 
 
@@ -65,7 +65,7 @@ class _Translator:
         self._bodies = bodies
         self._depth = 0
         self.needs_names = False
-        self.known: dict[str, Any] = {"__builtins__": {}, "finished": _finished, "shown": _shown, "escape": escape}
+        self.known: dict[str, Any] = {"__builtins__": {}, "finished": _finished, "shown": shown, "escape": escape}
 
     def block(self, name: str, escapes: bool) -> ast.expr:
         """The text of a block, as the child that is nearest has it."""
@@ -99,12 +99,12 @@ class _Translator:
         if isinstance(node, nodes.TemplateData):
             return ast.Constant(node.data)
         value = self._value(node)
-        if not self._is_field(node):  # a row's field is never None
+        if not is_field(node):  # a row's field is never None
             value = _call("shown", value)
         return _formatted(_call("escape", value) if escapes else value)
 
     def _value(self, node: nodes.Node) -> ast.expr:
-        if self._is_field(node):
+        if is_field(node):
             assert isinstance(node, nodes.Getattr)
             assert isinstance(node.node, nodes.Name)
             return ast.Subscript(_name(node.node.name), ast.Constant(node.attr), ast.Load())
@@ -144,18 +144,11 @@ class _Translator:
         self.needs_names = True
         return _name(_NAMES)
 
-    def _is_field(self, node: nodes.Node) -> bool:
-        return isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name in ROWS
-
 
 def _finished(text: str) -> str:
     if len(text) > MAX_OUTPUT:
         raise ValueError
     return text.strip()
-
-
-def _shown(value: Any) -> Any:
-    return value if value is not None else Null()
 
 
 def _name(name: str) -> ast.expr:

@@ -130,6 +130,16 @@ def test_the_usual_template_is_translated_and_a_loop_is_not(tmp_path: Path) -> N
     assert both(tmp_path, names) == (False, *[("text", {"body": "ab"})] * 2)
 
 
+def test_a_long_chain_of_conditions_is_left_to_jinja(tmp_path: Path) -> None:
+    """In Python it is one expression within another, deeper than Python compiles."""
+    chain = "".join(f"{{% elif context.number == {number} %}}{number}" for number in range(1_400))
+    (tmp_path / "t.email.j2").write_text(f"{{% if context.number < 0 %}}below{chain}{{% endif %}}")
+    names = {"profile": ProfileRow(), "context": ContextRow.of({"number": 1_399})}
+    translated, ours, jinja = both(tmp_path, names)
+    assert not translated
+    assert ours == jinja == ("text", {"body": "1399"})
+
+
 def test_a_text_beyond_the_limit_fails_both_ways(tmp_path: Path) -> None:
     (tmp_path / "t.email.j2").write_text("{{ profile.name }}")
     names = {"profile": ProfileRow.of({"name": "x" * 1_000_001}), "context": ContextRow()}
