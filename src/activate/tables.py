@@ -166,20 +166,96 @@ MEMBERSHIPS = Table(
 
 AUDIENCE_CHANGES = Table(
     "audience_changes",
-    "What was sent to each audience destination, as acknowledged.",
+    "What was sent to each audience's destination, and what the destination acknowledged. A change is `claimed` before it is "
+    "sent; the row with its outcome has the same `wave`.",
     (
         _text("audience", "The audience's name.", False),
         _text("destination", "The destination's name.", False),
+        _id("member", "What the destination knows the person by: the person's key, or a hashed identifier."),
         _id("user_id", "The person's key."),
         _text("change", "`add`, `update` or `remove`.", False),
-        _text("row_hash", "Hash of the mapped row."),
-        _text("status", "The outcome as the destination acknowledged it.", False),
+        _id(
+            "row_hash",
+            "Hash of the mapped row; null for a removal, and where what the destination holds is not known.",
+            True,
+        ),
+        _text("mapping_version", "Hash of the mapping that `row_hash` was made by."),
+        _text(
+            "status",
+            "`claimed`, then `accepted`, `rejected` (final), `failed` (definitely not taken) or `unknown`; `baselined`: taken "
+            "for acknowledged without being sent; `observed`: read back from the destination; `released`: a refused change is "
+            "to be tried again; `invalid`: the row cannot be sent.",
+            False,
+        ),
+        _text("error_code", "Why it was refused, failed or is invalid, as a short word."),
         _text("error", "What went wrong, without personal data."),
+        _count("wave", "Counts the requests' waves of this audience, upwards; the order of its changes.", False),
         _RUN,
-        _time("recorded_at", "When the row was written.", False),
+        _time("recorded_at", "The `now` of the run.", False),
     ),
-    (("audience", "user_id"),),
+    (("audience", "wave"), ("user_id",)),
 )
+
+AUDIENCE_MEMBERS = Table(
+    "audience_members",
+    "Who is at each audience's destination, summed up from the changes before a wave (`audience_syncs.first_wave`). A copy "
+    "for speed: it can be made again from `audience_changes`.",
+    (
+        _text("audience", "The audience's name.", False),
+        _text("destination", "The destination's name.", False),
+        _count("generation", "Which copy; only the one named by the last row of `audience_syncs` counts.", False),
+        _id("member", "What the destination knows the person by."),
+        _id("user_id", "The person's key."),
+        _flag("is_present", "Whether the destination holds the member, or may hold it."),
+        _id("row_hash", "Hash of the row that the destination acknowledged; null where that is not known.", True),
+        _text("mapping_version", "Hash of the mapping that `row_hash` was made by."),
+        _text("refused_change", "The change that was refused for good, if any."),
+        _text(
+            "refused_hash", "Hash of the row that was refused; it is not sent again until it differs or is released."
+        ),
+        _count("attempts", "How often the change has failed since the last success.", False),
+    ),
+    (("audience", "generation"),),
+)
+
+AUDIENCE_SYNCS = Table(
+    "audience_syncs",
+    "One row for each sync of an audience.",
+    (
+        _text("audience", "The audience's name.", False),
+        _text("destination", "The destination's name.", False),
+        _text("status", "`synced`; `partial`: something was withheld, refused or failed; `stopped`: the destination could not "
+              "be used; `compacted`: the copy of the members was made anew.", False),
+        _text("mapping_version", "Hash of the mapping.", False),
+        _count("generation", "The copy in `audience_members` that counts from here on; 0: none yet.", False),
+        _count("first_wave", "The first wave that this copy does not contain.", False),
+        _count("members", "How many members the copy holds.", False),
+        _text("counts", "JSON of what the sync did and withheld.", False),
+        _text("error", "Why it stopped, without personal data."),
+        _RUN,
+        _time("recorded_at", "The `now` of the run.", False),
+    ),
+    (("audience",),),
+)  # fmt: skip
+
+APPROVALS = Table(
+    "approvals",
+    "Leave that a person gave to pass a guard once, up to a ceiling, and its use.",
+    (
+        _id("approval_id", "The approval."),
+        _text("subject", "`audience` or `campaign`.", False),
+        _text("name", "The audience's or campaign's name.", False),
+        _text("kind", "What may pass: `added`, `updated` or `removed` people, `messages`, or a source that is `stale` or `untested`.",
+              False),
+        _count("ceiling", "How many at most; more is withheld again.", False),
+        _text("status", "`granted`, then `used` by the run that let it pass, or `revoked`.", False),
+        _text("granted_by", "Who gave leave."),
+        _time("expires_at", "When it lapses.", False),
+        _text("run_id", "The run that used it; null for the leave itself."),
+        _time("recorded_at", "When it was given or used.", False),
+    ),
+    (("name",),),
+)  # fmt: skip
 
 RUNS = Table(
     "runs",
@@ -189,7 +265,7 @@ RUNS = Table(
         _time("now", "The instant that the run decided about.", False),
         _time("started_at", "When the run began, by the machine's clock.", False),
         _time("finished_at", "When the run ended, by the machine's clock.", False),
-        _text("status", "`decided` for a tick, `delivered` for a delivery.", False),
+        _text("status", "`decided` for a tick, `delivered` for a delivery, `synced` for a sync of audiences.", False),
         _text("rules_version", "Hash of the whole rule set.", False),
         _text("counts", "JSON of what the run did.", False),
     ),
@@ -241,7 +317,7 @@ META = Table(
 )
 
 TABLES: tuple[Table, ...] = (
-    ENTRIES, DECISIONS, MESSAGES, DELIVERIES, MEMBERSHIPS, AUDIENCE_CHANGES,
+    ENTRIES, DECISIONS, MESSAGES, DELIVERIES, MEMBERSHIPS, AUDIENCE_CHANGES, AUDIENCE_MEMBERS, AUDIENCE_SYNCS, APPROVALS,
     RUNS, SCANS, CAMPAIGN_VERSIONS, AUDITS, META,
 )  # fmt: skip
 

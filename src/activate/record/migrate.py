@@ -8,11 +8,20 @@ from sqlglot import exp
 
 from activate.errors import SettingsError
 from activate.project import Relation
-from activate.tables import META, TABLES, Column, Table
+from activate.tables import (
+    APPROVALS,
+    AUDIENCE_CHANGES,
+    AUDIENCE_MEMBERS,
+    AUDIENCE_SYNCS,
+    META,
+    TABLES,
+    Column,
+    Table,
+)
 from activate.warehouses.base import Warehouse, literal
 from activate.warehouses.dialect import Dialect
 
-VERSION = 1
+VERSION = 2
 
 
 def migrate(warehouse: Warehouse, schema: str, now: dt.datetime) -> bool:
@@ -25,6 +34,9 @@ def migrate(warehouse: Warehouse, schema: str, now: dt.datetime) -> bool:
         found = warehouse.scalar(exp.select(exp.func("MAX", exp.column("version"))).from_(meta.table()))
         if found == VERSION:
             return False
+        if found == 1:
+            _from_first(warehouse, schema, now)
+            return True
         raise SettingsError(
             f"the state tables in schema {schema!r} have version {found}; this Activate knows version {VERSION}: "
             "install the Activate that made them"
@@ -34,9 +46,24 @@ def migrate(warehouse: Warehouse, schema: str, now: dt.datetime) -> bool:
     for table in TABLES:
         warehouse.execute(ddl(table, schema, warehouse))
         warehouse.create_indexes(table, schema)
-    row = exp.values([(VERSION, literal(now))])
-    warehouse.execute(exp.insert(row, meta.table(), columns=["version", "applied_at"]))
+    _applied(warehouse, schema, now)
     return True
+
+
+def _from_first(warehouse: Warehouse, schema: str, now: dt.datetime) -> None:
+    """Version 2 brought audiences. Version 1 declared `audience_changes`, and nothing ever wrote to it."""
+    old = exp.table_(AUDIENCE_CHANGES.name, db=schema, quoted=True)
+    warehouse.execute(exp.Drop(this=old, kind="TABLE", exists=True))
+    for table in (AUDIENCE_CHANGES, AUDIENCE_MEMBERS, AUDIENCE_SYNCS, APPROVALS):
+        warehouse.execute(ddl(table, schema, warehouse))
+        warehouse.create_indexes(table, schema)
+    _applied(warehouse, schema, now)
+
+
+def _applied(warehouse: Warehouse, schema: str, now: dt.datetime) -> None:
+    row = exp.values([(VERSION, literal(now))])
+    meta = Relation(schema, META.name)
+    warehouse.execute(exp.insert(row, meta.table(), columns=["version", "applied_at"]))
 
 
 def ddl(table: Table, schema: str, dialect: Dialect) -> exp.Create:
