@@ -1,0 +1,221 @@
+"""The destination interface: `build(batch)` makes a request, `read(answer, batch)` tells what became of each row.
+
+The sibling of `activate.providers.base` for audiences. A destination never sees a connection: it describes requests and
+reads answers, and `activate.deliver` carries them. Rows stay in Arrow from the warehouse to the wire.
+"""
+
+from __future__ import annotations
+
+import abc
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import pyarrow as pa
+
+from activate.providers.base import HttpAnswer, HttpRequest, Limits
+from activate.providers.options import COMMON, Option
+
+Phase = Literal["remove", "upsert"]
+RowStatus = Literal["accepted", "rejected", "failed", "unknown"]
+
+# Beside the mapped fields, every batch has these columns; a mapping cannot use their names.
+MEMBER, USER_ID, CHANGE, ROW = "_member", "_user_id", "_change", "_row"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Rows of one phase for one request: removals, or additions and updates.
+
+    `rows` has the columns `_member` (what the destination knows the person by), `_user_id` and `_change`
+    (`add`, `update`, `remove`), then either `_row` (the mapped fields as a JSON object, null in removals; for
+    destinations whose `shape` is `json`) or one column per mapped field, with the warehouse's types.
+    """
+
+    audience: str
+    run_id: str
+    phase: Phase
+    rows: pa.RecordBatch = field(repr=False)
+
+    def __len__(self) -> int:
+        return int(self.rows.num_rows)
+
+    def slice(self, start: int, count: int) -> Changes:
+        """Some of the rows, without copying."""
+        return replace(self, rows=self.rows.slice(start, count))
+
+
+class Refusal(NamedTuple):
+    """What became of one row that differs from the rest of its batch. `error` holds no personal data."""
+
+    status: RowStatus
+    code: str
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a batch: `status` of all rows, but for those (by position in the batch) in `but`.
+
+    `failed` is definite (nothing was taken) and may be tried again; `rejected` is definite and final; `unknown` means
+    that the destination may have taken it.
+    """
+
+    status: RowStatus = "accepted"
+    code: str | None = None
+    error: str | None = None
+    but: Mapping[int, Refusal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """The destination works on the batch as a job of its own: `request` asks how it stands, after `seconds`."""
+
+    request: HttpRequest
+    seconds: float = 1.0
+
+
+@dataclass(frozen=True)
+class TableRequest:
+    """Rows to put into (`upsert`) or take out of (`remove`) a table, all or nothing, by its key column."""
+
+    target: str | None
+    relation: str
+    key: str
+    audience: str | None
+    create: bool
+    changes: Changes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class PartRequest:
+    """Rows to append to a file that is published as a whole when the sync is finished.
+
+    `url` is a local path or an address that fsspec knows; `storage` are its options, which may be secrets.
+    """
+
+    url: str
+    format: str
+    changes: Changes = field(repr=False)
+    storage: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    with_changes: bool = True
+
+
+@dataclass(frozen=True)
+class MembersRequest:
+    """Asks a table or files for the members that they hold now."""
+
+    place: TableRequest | PartRequest
+    pattern: str | None = None
+
+
+Request = HttpRequest | TableRequest | PartRequest
+Question = HttpRequest | MembersRequest
+
+
+class Page(NamedTuple):
+    """Some of the members that a destination holds, and the request for more of them, if any."""
+
+    members: Sequence[str]
+    more: Question | None = None
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a destination can do.
+
+    `shape`: how it wants rows (see `Changes`). `whole`: nothing is acknowledged before the sync is finished.
+    `replaces`: it is given the full set of members each time, so removals need not be told. `removes`: people can be
+    taken out at all. `reads_back`: its members can be asked for. `needs_hash`: it takes hashed identifiers only.
+    """
+
+    shape: Literal["json", "columns"] = "json"
+    whole: bool = False
+    replaces: bool = False
+    removes: bool = True
+    reads_back: bool = False
+    needs_hash: bool = False
+
+
+class Destination(abc.ABC):
+    """A place that holds audiences, made from its section of `destinations:` in rules/activate.yml.
+
+    Class attributes declare what it is (docs/destinations.md is made from them); `options` are the checked settings,
+    with secrets resolved and defaults filled in. To hand a row over twice must leave one: destinations hold sets.
+    """
+
+    type: ClassVar[str]
+    summary: ClassVar[str]
+    transport: ClassVar[Literal["http", "table", "file"]] = "http"
+    declared: ClassVar[tuple[Option, ...]] = ()
+    defaults: ClassVar[Limits] = Limits()
+    notes: ClassVar[str] = ""
+
+    def __init__(self, name: str, options: Mapping[str, Any]) -> None:
+        self.name = name
+        self.options = dict(options)
+
+    @classmethod
+    def all_options(cls) -> tuple[Option, ...]:
+        """The destination's own options, then those that every one has."""
+        common = {"per_second": cls.defaults.per_second, "concurrency": cls.defaults.concurrency,
+                  "timeout": cls.defaults.timeout_seconds}  # fmt: skip
+        return cls.declared + tuple(replace(option, default=common[option.name]) for option in COMMON)
+
+    @classmethod
+    def conflicts(cls, options: Mapping[str, Any]) -> list[str]:
+        """Return what is wrong with options taken together, though each may be right; they may be unresolved."""
+        del options
+        return []
+
+    @classmethod
+    def abilities_of(cls, options: Mapping[str, Any]) -> Abilities:
+        """What a destination with these options (perhaps unresolved) can do."""
+        del options
+        return Abilities()
+
+    @property
+    def abilities(self) -> Abilities:
+        """What this destination can do."""
+        return self.abilities_of(self.options)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits that hold for this account; `batch` is in rows."""
+        return Limits(
+            batch=self.options.get("batch", self.defaults.batch),
+            per_second=self.options["per_second"],
+            concurrency=self.options["concurrency"],
+            timeout_seconds=self.options["timeout"],
+        )
+
+    @abc.abstractmethod
+    def build(self, changes: Changes, at: dt.datetime) -> Request:
+        """Make one request of at most `limits.batch` rows. `at` is the sync's `now`."""
+
+    def sign(self, request: HttpRequest, at: int) -> HttpRequest:
+        """Return the request with what depends on when it is posted (`at`: Unix seconds). Asked before each try."""
+        del at
+        return request
+
+    def read(self, answer: HttpAnswer | None, changes: Changes) -> Verdict | Pending:
+        """Tell what became of the rows. `answer` is None where carrying without an error is the answer.
+
+        Raises Unusable when the destination refuses us as a whole.
+        """
+        del answer, changes
+        return Verdict()
+
+    def splits(self, answer: HttpAnswer | None) -> bool:
+        """Whether the whole batch was refused because of some of its rows, so that halves are worth a try."""
+        return answer is not None and answer.status in (400, 413, 422)
+
+    def ask_members(self, audience: str) -> Question | None:
+        """The question for the members that the destination holds now; None where it cannot be asked."""
+        del audience
+        return None
+
+    def read_members(self, answer: HttpAnswer) -> Page:
+        """Read an answer to an HTTP question. Raises Unusable or ValueError when it cannot be read."""
+        raise NotImplementedError(f"{self.type} is not asked over HTTP")
