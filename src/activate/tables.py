@@ -182,7 +182,7 @@ AUDIENCE_CHANGES = Table(
         _text("mapping_version", "Hash of the mapping that `row_hash` was made by."),
         _text(
             "status",
-            "`claimed`, then `accepted`, `rejected` (final), `failed` (definitely not taken) or `unknown`; `baselined`: taken "
+            "`claimed`, then `accepted`, `rejected` (final), `failed` (definitely not taken), `aborted` (the destination as a whole took nothing) or `unknown`; `baselined`: taken "
             "for acknowledged without being sent; `observed`: read back from the destination; `released`: a refused change is "
             "to be tried again; `invalid`: the row cannot be sent.",
             False,

@@ -10,9 +10,9 @@ from activate.destinations.base import Destination
 from activate.destinations.registry import DESTINATIONS
 from activate.destinations.registry import check as check_section
 from activate.errors import Mistake, nearest
+from activate.families import family
 from activate.load.checks.scene import Scene, unknown
 from activate.load.parse import Path_
-from activate.load.types import family
 
 
 def destination_of(scene: Scene, audience: Audience) -> tuple[type[Destination], Mapping[str, Any]] | None:
