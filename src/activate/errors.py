@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class ActivateError(Exception):
@@ -60,10 +60,28 @@ class LeaseHeldError(ActivateError):
     exit_code = 4
 
 
+Cause = Literal["data", "connection", "conflict", "statement"]
+
+
 class WarehouseError(ActivateError):
-    """The warehouse refused a statement or cannot be reached; nothing was recorded. Exit code 5."""
+    """The warehouse refused a statement or cannot be reached; nothing was recorded. Exit code 5.
+
+    `cause`: some rows' values (`data`), a lost connection (`connection`), another transaction or a limit of the moment
+    (`conflict`, worth another try), or the statement itself, such as a missing right or table (`statement`). `code` is
+    a short word for it that quotes nothing.
+    """
 
     exit_code = 5
+
+    def __init__(self, text: str, cause: Cause = "statement", code: str = "warehouse_error") -> None:
+        self.cause = cause
+        self.code = code
+        super().__init__(text)
+
+    @property
+    def about_data(self) -> bool:
+        """Whether some rows are to blame, so that others might pass."""
+        return self.cause == "data"
 
 
 class TimeOrderError(ActivateError):

@@ -24,6 +24,14 @@ class InDoubt(Exception):
         super().__init__(code)
 
 
+class Refused(Exception):
+    """The request was refused as a whole, and nothing was taken, because of some of its rows: halves are worth a try."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__(code)
+
+
 class Carrier(Protocol):
     """One connection to a provider, used by one thread."""
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import pyarrow as pa
 
+from activate.project import Relation
 from activate.providers.base import HttpAnswer, HttpRequest, Limits
 from activate.providers.options import COMMON, Option
 
@@ -78,37 +79,58 @@ class Pending:
 
 
 @dataclass(frozen=True)
-class TableRequest:
-    """Rows to put into (`upsert`) or take out of (`remove`) a table, all or nothing, by its key column."""
+class TablePlace:
+    """A table that holds an audience, one row for each value of its `key` column.
+
+    `audience_column`, if any, tells its rows from those of other audiences. With `create`, a missing table is made.
+    `target` is a target of the dbt profile; None is the project's own.
+    """
 
     target: str | None
-    relation: str
+    relation: Relation
     key: str
-    audience: str | None
-    create: bool
+    audience: str
+    audience_column: str | None = None
+    create: bool = True
+
+
+@dataclass(frozen=True)
+class TableRequest:
+    """Rows to put into (`upsert`) or take out of (`remove`) a table, all or nothing."""
+
+    place: TablePlace
     changes: Changes = field(repr=False)
 
 
 @dataclass(frozen=True)
-class PartRequest:
-    """Rows to append to a file that is published as a whole when the sync is finished.
+class FilePlace:
+    """Files that hold an audience: its changes, one file per sync (`with_changes`), or the whole of it.
 
-    `url` is a local path or an address that fsspec knows; `storage` are its options, which may be secrets.
+    `pattern` is a local path or an address that fsspec knows, with `{run_id}` and `{date}` left open; `storage` are
+    fsspec's options, which may be secrets.
     """
 
-    url: str
-    format: str
-    changes: Changes = field(repr=False)
+    pattern: str
+    format: Literal["csv", "jsonl", "parquet"]
+    key: str
+    with_changes: bool
     storage: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    with_changes: bool = True
+
+
+@dataclass(frozen=True)
+class PartRequest:
+    """Rows to append to the file `url` of a place, which is published as a whole when the sync is finished."""
+
+    place: FilePlace
+    url: str
+    changes: Changes = field(repr=False)
 
 
 @dataclass(frozen=True)
 class MembersRequest:
     """Asks a table or files for the members that they hold now."""
 
-    place: TableRequest | PartRequest
-    pattern: str | None = None
+    place: TablePlace | FilePlace
 
 
 Request = HttpRequest | TableRequest | PartRequest

@@ -70,6 +70,13 @@ class Warehouse(Dialect, abc.ABC):
         binary COPY converts nothing).
         """
 
+    @abc.abstractmethod
+    def load_temporary(self, name: str, rows: pa.Table) -> None:
+        """Put rows into a new temporary table, whose types follow theirs, in place of one of this name.
+
+        Types are plain ones: no structs, and no dictionaries or extensions of Arrow.
+        """
+
     def require_schema_name(self, schema: str) -> None:
         """Raise SettingsError if state tables cannot live in a schema of this name. Any name will do by default."""
 

@@ -20,6 +20,10 @@ class Dialect:
     """How one warehouse writes what Activate needs."""
 
     dialect: ClassVar[str]
+    # What can hold every value of a decimal number whose precision is not known.
+    any_decimal: ClassVar[str] = "DECIMAL(38, 9)"
+    # Whether a primary key is an index, and does not hinder updates in the transaction that made the row.
+    indexes_keys: ClassVar[bool] = False
 
     def sql(self, statement: exp.Expr, pretty: bool = False) -> str:
         """Print a statement in this warehouse's dialect.
@@ -92,6 +96,8 @@ class DuckDBDialect(Dialect):
 
 class PostgresDialect(Dialect):
     dialect = "postgres"
+    any_decimal = "DECIMAL"
+    indexes_keys = True
 
     def json_value(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
         # A PostgreSQL function takes at most 100 arguments, so wide rows are built in parts and joined.

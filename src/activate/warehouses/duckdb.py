@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from activate.errors import LeaseHeldError, SettingsError, WarehouseError
+from activate.errors import Cause, LeaseHeldError, SettingsError, WarehouseError
 from activate.project import Relation
 from activate.warehouses.base import Warehouse, hide_quoted
 from activate.warehouses.dialect import DuckDBDialect
@@ -146,6 +146,15 @@ class DuckDB(DuckDBDialect, Warehouse):
         finally:
             self._connection.unregister("activate_ingest")
 
+    def load_temporary(self, name: str, rows: pa.Table) -> None:
+        self._connection.register("activate_ingest", rows)
+        try:
+            self._run(
+                f"CREATE OR REPLACE TEMP TABLE {exp.table_(name, quoted=True).sql('duckdb')} AS FROM activate_ingest"
+            )
+        finally:
+            self._connection.unregister("activate_ingest")
+
     def columns(self, relations: Sequence[Relation]) -> dict[Relation, dict[str, str]]:
         found: dict[Relation, dict[str, str]] = {}
         for relation in relations:
@@ -168,13 +177,20 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, pa.ArrowException, RuntimeError, OSError) as error:
-        raise WarehouseError(f"duckdb: {_first_line(error)}") from None
+        cause: Cause = next((cause for cause, kinds in _CAUSES.items() if isinstance(error, kinds)), "statement")
+        code = type(error).__name__.removesuffix("Exception").lower()
+        raise WarehouseError(f"duckdb: {_first_line(error)}", cause, f"duckdb_{code}") from None
 
 
 # Errors about the data itself, whose messages quote a value.
 _ABOUT_DATA = (
     duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.ConstraintException, duckdb.InvalidInputException,
 )  # fmt: skip
+_CAUSES: Mapping[Cause, tuple[type[Exception], ...]] = {
+    "data": _ABOUT_DATA,
+    "conflict": (duckdb.TransactionException, duckdb.InterruptException, duckdb.OutOfMemoryException),
+    "connection": (duckdb.ConnectionException, duckdb.IOException, duckdb.FatalException, OSError),
+}
 
 
 def _first_line(error: Exception) -> str:

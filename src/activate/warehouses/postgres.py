@@ -11,13 +11,16 @@ from typing import Any, ClassVar
 
 import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
+from adbc_driver_manager import AdbcStatusCode
 from sqlglot import exp
 
-from activate.errors import LeaseHeldError, WarehouseError
+from activate.errors import Cause, LeaseHeldError, WarehouseError
 from activate.project import Relation
 from activate.tables import Table
 from activate.warehouses.base import Warehouse, hide_quoted
 from activate.warehouses.dialect import PostgresDialect
+
+_ABOUT_DATA = ("22", "23")  # SQLSTATE classes: data exception, integrity constraint violation
 
 
 class Postgres(PostgresDialect, Warehouse):
@@ -110,6 +113,12 @@ class Postgres(PostgresDialect, Warehouse):
             else:
                 cursor.adbc_ingest(target.name, rows, mode="append", db_schema_name=target.schema)
 
+    def load_temporary(self, name: str, rows: pa.Table) -> None:
+        quoted = exp.to_identifier(name, quoted=True).sql("postgres")
+        self._run(f"DROP TABLE IF EXISTS pg_temp.{quoted}")
+        with _errors(), self._connection.cursor() as cursor:
+            cursor.adbc_ingest(name, rows, mode="create", temporary=True)
+
     def columns(self, relations: Sequence[Relation]) -> dict[Relation, dict[str, str]]:
         found: dict[Relation, dict[str, str]] = {}
         for relation in relations:
@@ -152,7 +161,22 @@ def _errors() -> Iterator[None]:
     except (StopIteration, WarehouseError):
         raise
     except Exception as error:
-        raise WarehouseError(f"postgres: {_clean(error)}") from None
+        raise WarehouseError(f"postgres: {_clean(error)}", *_cause(error)) from None
+
+
+def _cause(error: Exception) -> tuple[Cause, str]:
+    """What is to blame, by SQLSTATE; a connection that is gone has none."""
+    state = str(getattr(error, "sqlstate", None) or "")
+    if not state:
+        lost = getattr(error, "status_code", None) == AdbcStatusCode.IO
+        return ("connection", "connection_lost") if lost else ("statement", "driver_error")
+    code = f"sqlstate_{state}"
+    if state.startswith((*_ABOUT_DATA, "44", "P0001")):  # also a view's check option, and a trigger's own exception
+        return "data", code
+    if state.startswith(("08", "57P")):
+        return "connection", code
+    # Serialisation failures and deadlocks, resources of the moment, a lock or a time limit.
+    return ("conflict" if state.startswith(("40", "53", "55P03", "57014")) else "statement"), code
 
 
 def _clean(error: Exception) -> str:
@@ -161,7 +185,7 @@ def _clean(error: Exception) -> str:
     text = str(error).strip()
     match = re.search(r"ERROR:\s*(.+)", text)
     line = (match[1] if match else text.splitlines()[0] if text else type(error).__name__).strip()
-    about_data = str(getattr(error, "sqlstate", None) or "").startswith(("22", "23"))
+    about_data = str(getattr(error, "sqlstate", None) or "").startswith(_ABOUT_DATA)
     return hide_quoted(line) if about_data else line
 
 
