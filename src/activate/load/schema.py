@@ -22,6 +22,7 @@ FILES: dict[str, tuple[type[BaseModel], str]] = {
 
 _PATTERNS = {
     "30 minutes": r"^\s*\d+\s*(second|minute|hour|day|week)s?\s*$",
+    "5%": r"^\s*(?!0+(\.0+)?\s*%)\d+(\.\d{1,4})?%\s*$",
     "10%": r"^\s*\d+(\.\d+)?%\s*$",
     "09:00": r"^([01]\d|2[0-3]):[0-5]\d$",
     "in 2 days at 10:00": (
@@ -141,6 +142,10 @@ _WORDS: dict[str, dict[str, str]] = {
         "channels": "In the order of preference: the first on which the person can be reached is taken.",
         "template": "The template's name: rules/templates/NAME.CHANNEL.j2, or NAME.VARIANT.CHANNEL.j2.",
     },
+    "MessageGuard": {
+        "max_messages": "The most messages of one tick: a number, or a percentage of the profiles; with more than that, none "
+        "goes out."
+    },
     "Goal": {
         "event": "The event's name.",
         "within": "How long after the message it counts.",
@@ -162,6 +167,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "variants": "The arms of an experiment.",
         "steps": "The messages, in order.",
         "when_capped": "`drop`: no message; `wait`: until there is room.",
+        "guard": "What keeps a mistake from reaching everybody: too many messages at once are all held back.",
         "on_suppressed": "What becomes of the entry when a step is suppressed.",
         "goal": "What the campaign is for; used by reports.",
     },
