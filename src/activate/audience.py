@@ -182,17 +182,23 @@ class Audience(Frozen):
 
     @property
     def mapping_version(self) -> str:
-        """Hash of everything that decides what a row looks like at the destination; not of who is in it."""
+        """Hash of everything that decides what a row looks like at the destination; not of who is in it.
+
+        Two hashes with a dot between: of `identify_by`, then of the fields.
+        """
         split = self.split.model_dump() if self.split is not None and self.split.field else None
         parts = {
             "fields": [[name, self.fields[name].model_dump(mode="json")] for name in sorted(self.fields)],
-            "identify_by": self.identify_by.model_dump(mode="json"),
             "split": split,
         }
-        return hashlib.md5(json.dumps(parts, sort_keys=True).encode(), usedforsecurity=False).hexdigest()[:12]
+        return f"{_digest(self.identify_by.model_dump(mode='json'))}.{_digest(parts)}"
 
     @property
     def version(self) -> str:
         """Hash of the whole definition, without its words for people."""
         text = self.model_dump_json(by_alias=True, exclude={"description", "owner"})
         return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:12]
+
+
+def _digest(parts: Any) -> str:
+    return hashlib.md5(json.dumps(parts, sort_keys=True).encode(), usedforsecurity=False).hexdigest()[:8]

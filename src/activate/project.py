@@ -11,6 +11,7 @@ from typing import Literal
 from sqlglot import exp
 
 from activate.audience import Audience
+from activate.audience_plan import Faults
 from activate.campaign import Campaign
 from activate.policy import Policy
 
@@ -58,7 +59,8 @@ class Model:
 class Project:
     """The rules of one project and the dbt models by name.
 
-    `secrets` are asked before the environment when a provider's options name a variable.
+    `secrets` are asked before the environment when a provider's options name a variable. `faults` are what dbt's last runs
+    said of the audiences' segments, by model.
     """
 
     directory: Path
@@ -68,6 +70,7 @@ class Project:
     models: dict[str, Model]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     audiences: tuple[Audience, ...] = ()
+    faults: Mapping[str, Faults] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def templates(self) -> Path:

@@ -85,7 +85,10 @@ class Book(Protocol):
 
 @dataclass(frozen=True)
 class Shipment:
-    """What is to be sent: how many changes of each phase, and the fields' names in the order of the work table."""
+    """What is to be sent: the phases in order, how many changes each has, and the fields in the work table's order.
+
+    Phases are `suppress` and `remove`, then `upsert`, or `add` or `update` where the other is withheld.
+    """
 
     audience: str
     run_id: str
@@ -176,17 +179,17 @@ class Sync:
         # With a slow destination a page is what it takes in some seconds, so that little is ever in doubt.
         return max(limits.batch, min(PAGE, int(limits.per_second * limits.batch * _PAGE_SECONDS)))
 
-    def _waves(self, size: int) -> Iterator[tuple[Phase, PageRange, int]]:
+    def _waves(self, size: int) -> Iterator[tuple[str, PageRange, int]]:
         wave = self._shipment.first_wave
-        for phase in ("remove", "upsert"):
-            if not self._shipment.counts.get(phase):
+        for phase, count in self._shipment.counts.items():
+            if not count:
                 continue
             for page in self._book.pages(phase, size):
                 self.sent.waves += 1
                 yield phase, page, wave
                 wave += 1
 
-    def _post(self, pool: ThreadPoolExecutor, phase: Phase, rows: pa.RecordBatch) -> Iterable[_Told]:
+    def _post(self, pool: ThreadPoolExecutor, phase: str, rows: pa.RecordBatch) -> Iterable[_Told]:
         size = self._destination.limits.batch
         futures: list[Future[list[_Told]]] = []
         for start in range(0, rows.num_rows, size):
@@ -195,7 +198,7 @@ class Sync:
         for future in futures:
             yield from future.result()
 
-    def _record(self, phase: Phase, page: PageRange, wave: int, rows: pa.RecordBatch, told: list[_Told]) -> None:
+    def _record(self, phase: str, page: PageRange, wave: int, rows: pa.RecordBatch, told: list[_Told]) -> None:
         """Record a page's outcomes: the commonest status for all, the others row by row."""
         weights: Counter[tuple[str, str | None, str | None]] = Counter()
         for part in told:
@@ -240,15 +243,15 @@ class Sync:
         }
         fields = {name: exp.column(f"f{number}", table="w") for number, name in enumerate(self._shipment.fields)}
         if self._destination.abilities.shape == "columns":
-            return columns | ({} if phase == "remove" else fields)
+            return columns | ({} if _kind(phase) == "remove" else fields)
         pairs: dict[str, exp.Expr] = {"change": columns[CHANGE], "user_id": columns[USER_ID], "member": columns[MEMBER]}
-        if phase != "remove":
+        if _kind(phase) != "remove":
             pairs["fields"] = self._dialect.json_value(fields)
         return columns | {ROW: self._dialect.json_object({name: part.copy() for name, part in pairs.items()})}
 
-    def _changes(self, phase: Phase, rows: pa.RecordBatch) -> Changes:
+    def _changes(self, phase: str, rows: pa.RecordBatch) -> Changes:
         shipment = self._shipment
-        return Changes(shipment.audience, shipment.run_id, phase, rows.select(rows.schema.names[1:]))
+        return Changes(shipment.audience, shipment.run_id, _kind(phase), rows.select(rows.schema.names[1:]))
 
     # -- one batch ------------------------------------------------------------------------------------------------
 
@@ -392,7 +395,7 @@ class Sync:
             told = _Told(0, rows.num_rows, verdict, excused=verdict.status == "failed")
             self._record(phase, page, wave, rows, [told])
 
-    def _publish(self, carrier: Whole, waves: list[tuple[Phase, PageRange, int]]) -> Verdict:
+    def _publish(self, carrier: Whole, waves: list[tuple[str, PageRange, int]]) -> Verdict:
         replaces = self._destination.abilities.replaces
         if replaces:
             pages: list[tuple[str, PageRange]] = [("replace", page) for page in self._book.pages("replace", PAGE)]
@@ -403,12 +406,11 @@ class Sync:
                 if self.breaker.is_open:
                     raise NotTaken("stopped")
                 rows = self._book.rows(phase, page, self._columns(phase))
-                kind: Phase = "remove" if phase == "remove" else "upsert"
-                self._carry(carrier, self._destination.build(self._changes(kind, rows), self._shipment.now))
+                self._carry(carrier, self._destination.build(self._changes(phase, rows), self._shipment.now))
             if not pages:
                 # The last member has left: an empty set is published, not none.
                 self._carry(
-                    carrier, self._destination.build(self._changes("upsert", self._nothing()), self._shipment.now)
+                    carrier, self._destination.build(self._changes("replace", self._nothing()), self._shipment.now)
                 )
             carrier.finish()
         except (NotTaken, Refused, Unusable) as error:
@@ -424,6 +426,10 @@ class Sync:
 
     def _nothing(self) -> pa.RecordBatch:
         return self._book.rows("replace", (0, 0), self._columns("replace"))
+
+
+def _kind(phase: str) -> Phase:
+    return "remove" if phase in ("suppress", "remove") else "upsert"
 
 
 def _key(part: _Told) -> tuple[RowStatus, str | None, str | None]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from activate.destinations.base import Destination
+from activate.destinations.table import Table
 from activate.destinations.webhook import AudienceWebhook
 from activate.errors import SettingsError, nearest
 from activate.providers.options import check_options, read_options
 
-DESTINATIONS: Mapping[str, type[Destination]] = {kind.type: kind for kind in (AudienceWebhook,)}
+DESTINATIONS: Mapping[str, type[Destination]] = {kind.type: kind for kind in (Table, AudienceWebhook)}
 
 
 def check(section: Mapping[str, Any], resolved: bool = False) -> list[str]:
@@ -27,10 +29,16 @@ def check(section: Mapping[str, Any], resolved: bool = False) -> list[str]:
     return check_options(destination.all_options(), options, resolved) + destination.conflicts(options)
 
 
-def create(name: str, section: Mapping[str, Any]) -> Destination:
-    """Make the destination `name` from its section, with secrets resolved. Raises SettingsError with all problems."""
+def create(name: str, section: Mapping[str, Any], directory: Path | None = None) -> Destination:
+    """Make the destination `name` from its section, with secrets resolved; files are found from `directory`.
+
+    Raises SettingsError with everything that is wrong.
+    """
     problems = check(section, resolved=True)
     if problems:
         raise SettingsError("\n".join(f"rules/activate.yml: destinations.{name}: {problem}" for problem in problems))
     kind = DESTINATIONS[section["type"]]
-    return kind(name, read_options(kind.all_options(), {key: value for key, value in section.items() if key != "type"}))
+    options = read_options(kind.all_options(), {key: value for key, value in section.items() if key != "type"})
+    if directory is not None and kind.transport == "file" and "://" not in options["path"]:
+        options["path"] = str(directory / options["path"])
+    return kind(name, options)

@@ -12,6 +12,7 @@ from sqlglot import Dialect, exp
 from activate.campaign import Campaign
 from activate.errors import Mistake, RulesError, SettingsError, WarehouseError
 from activate.expression import parse_where
+from activate.load.artifacts import faults
 from activate.load.check import CHECKS, COLUMN_CHECKS, check
 from activate.load.checks.scene import Scene
 from activate.load.manifest import Manifest, read_manifest
@@ -67,6 +68,10 @@ def read_project(
         options.project_dir, manifest.project, rules.policy, rules.campaigns, manifest.models, audiences=rules.audiences
     )
     dialect = manifest.adapter if Dialect.get(manifest.adapter) else "duckdb"
+    segments = {audience.segment for audience in rules.audiences} & set(manifest.models)
+    if segments:
+        told = faults(manifest_path(options), [manifest.models[name] for name in sorted(segments)])
+        project = replace(project, faults=told)
     scene = Scene(project, rules.positions, manifest, dialect, not _has_error(rules.mistakes), today)
     missing: list[Mistake] = []
     if warehouse is not None:

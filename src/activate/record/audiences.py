@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +19,36 @@ from sqlglot import exp
 
 from activate.audience import Audience
 from activate.errors import WarehouseError
-from activate.project import Project, Relation
+from activate.project import Model, Project, Relation
 from activate.tables import AUDIENCE_CHANGES, AUDIENCE_MEMBERS, AUDIENCE_SYNCS
 from activate.warehouses.base import Warehouse, literal
 
-WORK, TOUCHED, REFUSALS = "audience_work", "audience_touched", "audience_refusals"
-SENT = {"remove": ("remove",), "upsert": ("add", "update"), "replace": ("add", "update", "unchanged")}
+WORK, TOUCHED, REFUSALS, READ = "audience_work", "audience_touched", "audience_refusals", "audience_read"
+# The phases of a sync, by the rows that they send. Removals because of an exclusion or a consent come first.
+_PHASES = {
+    "suppress": "w.verdict = 'remove' AND w.reason IN ('excluded', 'no_consent')",
+    "remove": "w.verdict = 'remove' AND NOT COALESCE(w.reason, '') IN ('excluded', 'no_consent')",
+    "add": "w.verdict = 'add'",
+    "update": "w.verdict = 'update'",
+    "upsert": "w.verdict IN ('add', 'update')",
+    "replace": "w.verdict IN ('add', 'update', 'unchanged')",
+}
+_HISTORY = (
+    "SELECT DISTINCT c.member FROM state.audience_changes AS c WHERE c.audience = :audience AND c.destination = :destination "
+    "AND c.change <> 'remove' AND NOT c.status IN ('invalid', 'released')"
+)
+_MISSING = (
+    "SELECT h.member, h.user_id FROM :held AS h LEFT JOIN :seen AS s ON s.member = h.member "
+    "WHERE h.is_present AND s.member IS NULL"
+)
+_LEFT = (
+    f"SELECT s.member, COALESCE(h.user_id, s.member) AS user_id FROM :seen AS s LEFT JOIN :held AS h ON h.member = s.member "
+    f"JOIN ({_HISTORY}) AS k ON k.member = s.member WHERE NOT COALESCE(h.is_present, FALSE)"
+)
+_FOREIGN = (
+    f"SELECT COUNT(*) FROM :seen AS s LEFT JOIN :held AS h ON h.member = s.member "
+    f"LEFT JOIN ({_HISTORY}) AS k ON k.member = s.member WHERE NOT COALESCE(h.is_present, FALSE) AND k.member IS NULL"
+)
 _COMPACT_FROM, _COMPACT_SHARE = 10_000, 0.1
 
 
@@ -122,6 +146,17 @@ class AudienceBook:
         whole = exp.select("COUNT(*)").from_(query.subquery("h")).where("h.is_present")
         return int(str(self.warehouse.scalar(whole)))
 
+    def source_rows(self, model: Model) -> int:
+        """How many rows the segment's model has."""
+        return int(str(self.warehouse.scalar(exp.select("COUNT(*)").from_(model.relation.table()))))
+
+    def refused_wanted(self) -> int:
+        """How many dead letters are about people who are wanted."""
+        query = (
+            exp.select("COUNT(*)").from_(WORK).where("verdict = 'refused' AND reason IS NULL AND NOT row_hash IS NULL")
+        )
+        return int(str(self.warehouse.scalar(query)))
+
     def samples(self, count: int) -> dict[str, list[str]]:
         """The first people's keys by verdict (`invalid: reason` for invalid rows), `count` of each."""
         if not count:
@@ -185,7 +220,7 @@ class AudienceBook:
         error: str | None = None, with_refusals: bool = False,
     ) -> None:  # fmt: skip
         status_of, code_of, error_of = (literal_or_null(part) for part in (status, code, error))
-        source = exp.to_table("audience_work AS w")
+        source = exp.to_table("audience_work", alias="w")
         query = exp.select().from_(source).where(self._range(phase, page))
         if with_refusals:
             query = query.join("audience_refusals AS x", on="x.seq = w.seq", join_type="left")
@@ -237,20 +272,38 @@ class AudienceBook:
             wave=literal(wave),
         )
 
-    def note(self, rows: pa.Table, change: str, status: str, wave: int, code: str | None = None) -> None:
-        """Record something about members (columns `member` and `user_id`) that was not sent by this sync."""
-        count = rows.num_rows
-        if not count:
-            return
-        fixed = {
-            "audience": self._audience.audience, "destination": self._audience.destination, "change": change,
-            "status": status, "error_code": code, "run_id": self._run_id,
-        }  # fmt: skip
-        columns = {name: pa.array([value] * count, pa.string()) for name, value in fixed.items()}
-        columns |= {name: rows.column(name).cast(pa.string()) for name in ("member", "user_id")}
-        columns["wave"] = pa.array([wave] * count, pa.int64())
-        columns["recorded_at"] = pa.array([self._now] * count, pa.timestamp("us"))
-        self.warehouse.ingest(Relation(self._schema, AUDIENCE_CHANGES.name), pa.table(columns))
+    def observe(self, pages: Iterable[Sequence[str]], held: exp.Query, wave: int) -> dict[str, int]:
+        """Record where the members that the destination holds are not those that it acknowledged.
+
+        Returns how many are `missing` there, were `left` there though they were removed, and are `foreign`: nothing that
+        this audience ever sent, and so nothing that it may remove.
+        """
+        self._drop(READ)
+        self._make_table(READ, {"member": "TEXT"})
+        for page in pages:
+            self.warehouse.ingest(READ, pa.table({"member": pa.array(page, pa.string())}))
+        self.warehouse.analyze(READ)
+        seen = exp.select("r.member").distinct().from_(f"{READ} AS r")
+        counts = {}
+        for name, text in (("missing", _MISSING), ("left", _LEFT)):
+            found = self._tree(text, {"held": held.subquery(), "seen": seen.subquery()})
+            counts[name] = int(str(self.warehouse.scalar(exp.select("COUNT(*)").from_(found.subquery("o")))))  # type: ignore[attr-defined]  # a query
+            if counts[name]:
+                self._observed(found, "remove" if name == "missing" else "add", wave)
+        foreign = self._tree(_FOREIGN, {"held": held.subquery(), "seen": seen.subquery()})
+        counts["foreign"] = int(str(self.warehouse.scalar(foreign)))
+        self._drop(READ)
+        return counts
+
+    def _observed(self, found: exp.Expr, change: str, wave: int) -> None:
+        self._execute(
+            "INSERT INTO state.audience_changes (audience, destination, member, user_id, change, status, wave, run_id, "
+            "recorded_at) SELECT :audience, :destination, o.member, o.user_id, :change, 'observed', :wave, :run_id, "
+            "CAST(:now AS TIMESTAMP) FROM (:found) AS o",
+            found=found,
+            change=literal(change),
+            wave=literal(wave),
+        )
 
     # -- the end of a sync ----------------------------------------------------------------------------------------
 
@@ -317,7 +370,7 @@ class AudienceBook:
 
     def close(self) -> None:
         """Drop the temporary tables."""
-        for table in (WORK, TOUCHED, REFUSALS, "audience_doubled_keys", "audience_doubled_members"):
+        for table in (WORK, TOUCHED, REFUSALS, READ, "audience_doubled_keys", "audience_doubled_members"):
             with contextlib.suppress(WarehouseError):  # after an error PostgreSQL may refuse; the session ends with it
                 self._drop(table)
 
@@ -326,26 +379,28 @@ class AudienceBook:
     def _load_refusals(self, refusals: Sequence[tuple[int, str, str, str | None]]) -> None:
         self._drop(REFUSALS)
         columns = {"seq": "BIGINT", "status": "TEXT", "code": "TEXT", "error": "TEXT"}
-        made = exp.Create(
-            this=exp.Schema(
-                this=exp.to_table(REFUSALS),
-                expressions=[
-                    exp.ColumnDef(this=exp.to_identifier(name), kind=exp.DataType.build(kind))
-                    for name, kind in columns.items()
-                ],
-            ),
-            kind="TABLE",
-            properties=exp.Properties(expressions=[exp.TemporaryProperty()]),
-        )
-        self.warehouse.execute(made)
+        self._make_table(REFUSALS, columns)
         schema = pa.schema(
             [("seq", pa.int64()), ("status", pa.string()), ("code", pa.string()), ("error", pa.string())]
         )
         rows = [dict(zip(columns, refusal, strict=True)) for refusal in refusals]
         self.warehouse.ingest(REFUSALS, pa.Table.from_pylist(rows, schema=schema))
 
+    def _make_table(self, name: str, columns: Mapping[str, str]) -> None:
+        parts = [
+            exp.ColumnDef(this=exp.to_identifier(column), kind=exp.DataType.build(kind))
+            for column, kind in columns.items()
+        ]
+        self.warehouse.execute(
+            exp.Create(
+                this=exp.Schema(this=exp.to_table(name), expressions=parts),
+                kind="TABLE",
+                properties=exp.Properties(expressions=[exp.TemporaryProperty()]),
+            )
+        )
+
     def _sent(self, phase: str) -> exp.Expr:
-        return exp.column("verdict", table="w").isin(*SENT[phase])
+        return exp.paren(sqlglot.condition(_PHASES[phase], dialect="duckdb"))
 
     def _range(self, phase: str, page: tuple[int, int]) -> exp.Expr:
         seq = exp.column("seq", table="w")
