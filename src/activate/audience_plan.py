@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from activate.audience import Audience
-
 # The kinds of changes a guard looks at, by the verdict of the rows.
 KINDS = {"add": "added", "update": "updated", "remove": "removed"}
-HELD_BACK = ("stale", "untested", "mapping", "hold")
 
 
 @dataclass(frozen=True)
@@ -103,80 +100,3 @@ class AudienceReport:
     def unusable(self) -> bool:
         """Whether the destination could not be used, though there was something to send."""
         return self.error is not None
-
-
-def guard(
-    audience: Audience, figures: Figures, faults: Faults, approvals: Mapping[str, int], *, is_first: bool,
-    replaces: bool, mapping: str | None, on_hold: str | None,
-) -> tuple[tuple[Withheld, ...], tuple[str, ...]]:  # fmt: skip
-    """What is withheld of a change set, and the kinds of the approvals that let something pass.
-
-    `approvals` are ceilings by kind. `mapping` says what became of the mapping (None: nothing new), `on_hold` why the
-    audience was stopped by hand. A limit is on a kind as a whole: a guard that let a part through at every sync would hold
-    nothing back. Suppressions always pass.
-    """
-    name, used, found = audience.audience, [], []
-    everything = figures.added + figures.updated + figures.removed
-
-    def hold_all(kind: str, reason: str, release: str) -> None:
-        if everything and approvals.get(kind, -1) >= everything:
-            used.append(kind)
-            return
-        for each in KINDS.values():
-            if people := getattr(figures, each):
-                found.append(Withheld(each, people, reason, release))
-
-    how = f"dbt-activate approve audience:{name}"
-    if on_hold is not None:
-        for each in KINDS.values():
-            if people := getattr(figures, each):
-                found.append(Withheld(each, people, on_hold, f"{how} --resume"))
-    elif mapping is not None and mapping.startswith("identity"):
-        hold_all("mapping", "`identify_by` was changed: everybody would be removed and added again",
-                 "on_new_mapping: resend, in the audience's file")  # fmt: skip
-    else:
-        if faults.stale and audience.guard.fresh:
-            hold_all(
-                "stale", f"stale by dbt's source freshness: {', '.join(faults.stale)}", f"{how} --stale {everything}"
-            )
-        if faults.failing and audience.guard.tested and not found:
-            hold_all("untested", f"dbt tests fail: {', '.join(faults.failing)}", f"{how} --untested {everything}")
-        if not found:
-            found += _over(audience, figures, approvals, used, how, is_first)
-    if figures.remapped and audience.on_new_mapping == "ask":
-        found.append(
-            Withheld(
-                "remapped",
-                figures.remapped,
-                "the mapping is new",
-                "on_new_mapping: rebaseline or resend, in the audience's file",
-            )
-        )
-    if replaces and found:
-        held = {part.kind for part in found}
-        why = "the destination takes the full set or nothing"
-        for each in KINDS.values():
-            if each not in held and (people := getattr(figures, each)):
-                found.append(Withheld(each, people, why, found[0].release))
-        if figures.suppressed:
-            found.append(Withheld("suppressed", figures.suppressed, why, found[0].release))
-    return tuple(found), tuple(used)
-
-
-def _over(
-    audience: Audience, figures: Figures, approvals: Mapping[str, int], used: list[str], how: str, is_first: bool
-) -> list[Withheld]:
-    found = []
-    for kind in KINDS.values():
-        limit, people = getattr(audience.guard, f"max_{kind}"), getattr(figures, kind)
-        if limit is None or not people:
-            continue
-        if limit.share is not None and (is_first or not figures.held) and kind == "added":
-            continue  # a share of nobody is nobody: the first members could never come
-        if people <= limit.of(figures.held):
-            continue
-        if approvals.get(kind, -1) >= people:
-            used.append(kind)
-            continue
-        found.append(Withheld(kind, people, f"over max_{kind}: {limit}", f"{how} --{kind} {people}"))
-    return found

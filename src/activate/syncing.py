@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from activate.audience import Audience
-from activate.audience_plan import KINDS, AudiencePlan, AudienceReport, Faults, Figures, guard
+from activate.audience_plan import KINDS, AudiencePlan, AudienceReport, Faults, Figures
 from activate.compile.audience import ChangeSet, Held
 from activate.deliver import carriers
 from activate.deliver.hand_over import Clock
@@ -19,6 +19,7 @@ from activate.deliver.sync import AudienceCarrier, Progress, Sent, Shipment, Syn
 from activate.destinations.base import Destination
 from activate.destinations.registry import create
 from activate.errors import ActivateError, SettingsError, nearest
+from activate.guards import Guard
 from activate.project import Project
 from activate.record import approvals, ledger
 from activate.record.audiences import AudienceBook, Position
@@ -71,7 +72,7 @@ def plan(
     full: bool = False,
 ) -> list[AudiencePlan]:  # fmt: skip
     """What a sync of each audience would do, without sending or recording anything but the state tables' making."""
-    _make_state(warehouse, project, now)
+    make_state(warehouse, project, now)
     found = []
     for audience in audiences:
         connection = warehouse.clone()
@@ -79,7 +80,7 @@ def plan(
             opened = None
             try:
                 opened = _open(connection, project, audience, now, full)
-                found.append(_plan(opened, samples))
+                found.append(plan_opened(opened, samples))
             except ActivateError as error:
                 found.append(
                     AudiencePlan(audience.audience, audience.destination, audience.segment, Figures(), error=str(error))
@@ -108,7 +109,7 @@ def sync(
     What goes wrong is in an audience's report. `full` sends every member again, and reads the destination's members
     back first where it can. `check` may refuse a plan by raising. The same `now` again sends nothing that was acknowledged.
     """
-    _make_state(warehouse, project, now)
+    make_state(warehouse, project, now)
     lanes: dict[str, list[Audience]] = {}
     for audience in audiences:
         lanes.setdefault(audience.destination, []).append(audience)
@@ -136,9 +137,9 @@ def _sync_one(
     try:
         with open_audience(warehouse, project, audience, now, wait_seconds, full) as opened:
             if full and opened.destination.abilities.reads_back:
-                _read_back(opened, open_target)
-                _compute(opened, full)
-            planned = _plan(opened, 0)
+                read_back(opened, open_target)
+                compute(opened, full)
+            planned = plan_opened(opened, 0)
             if check is not None:
                 check(planned)
             report = carry_out(opened, planned, open_target, on_progress, clock)
@@ -167,7 +168,8 @@ def open_audience(
             opened.book.close()
 
 
-def _make_state(warehouse: Warehouse, project: Project, now: dt.datetime) -> None:
+def make_state(warehouse: Warehouse, project: Project, now: dt.datetime) -> None:
+    """Make the state tables where they are missing."""
     with warehouse.transaction():
         migrate(warehouse, project.policy.state.schema_, now)
 
@@ -193,7 +195,7 @@ def _open(warehouse: Warehouse, project: Project, audience: Audience, now: dt.da
         run_id,
         now,
     )
-    _compute(opened, full)
+    compute(opened, full)
     return opened
 
 
@@ -204,7 +206,7 @@ def _change_set(
     return ChangeSet(project, warehouse, audience, held, full=full, keep_unchanged=destination.abilities.replaces)
 
 
-def _compute(opened: Opened, full: bool) -> None:
+def compute(opened: Opened, full: bool) -> None:
     """(Again) make the temporary tables of the change set."""
     book = opened.book
     opened.position = book.position()
@@ -222,27 +224,27 @@ def _compute(opened: Opened, full: bool) -> None:
 # -- the plan ---------------------------------------------------------------------------------------------------------
 
 
-def _plan(opened: Opened, samples: int) -> AudiencePlan:
+def plan_opened(opened: Opened, samples: int = 0) -> AudiencePlan:
+    """What a sync of an opened audience would do."""
     audience, book, position = opened.audience, opened.book, opened.position
     figures = _figures(opened)
     is_first = position.syncs == 0
     given = approvals.open_approvals(opened.warehouse, opened.project, opened.now, "audience")
     mine = {kind: found for (name, kind), found in given.items() if name == audience.audience}
     faults = opened.project.faults.get(audience.segment, Faults())
-    mapping = _mapping_change(audience, position)
-    withheld, used = guard(
-        audience, figures, faults, {kind: ceiling for kind, (_, ceiling) in mine.items()}, is_first=is_first,
-        replaces=opened.destination.abilities.replaces, mapping=mapping,
-        on_hold="stopped by `undo`, until it is resumed" if "hold" in mine else None,
+    guard = Guard(audience, figures, {kind: ceiling for kind, (_, ceiling) in mine.items()})
+    withheld = guard.withheld(
+        faults, is_first=is_first, replaces=opened.destination.abilities.replaces,
+        new_identity=_is_new_identity(audience, position), on_hold="hold" in mine,
     )  # fmt: skip
     baselined = figures.added if is_first and audience.first_run == "baseline" else 0
     if baselined:
         withheld = tuple(part for part in withheld if part.kind != "added")
-    if audience.on_new_mapping == "rebaseline" and not (mapping or "").startswith("identity"):
+    if audience.on_new_mapping == "rebaseline" and not _is_new_identity(audience, position):
         baselined += figures.remapped
     planned = AudiencePlan(
         audience.audience, audience.destination, audience.segment, figures, withheld, is_first, baselined,
-        samples=book.samples(samples), approvals=tuple(mine[kind][0] for kind in used),
+        samples=book.samples(samples), approvals=tuple(mine[kind][0] for kind in guard.used),
         statements=tuple((step.name, opened.warehouse.sql(step.sql.copy(), pretty=True)) for step in opened.changes.steps()),
     )  # fmt: skip
     people = sum(_counts(planned).values())
@@ -280,14 +282,12 @@ def _figures(opened: Opened) -> Figures:
     )  # fmt: skip
 
 
-def _mapping_change(audience: Audience, position: Position) -> str | None:
-    """What of the mapping is new since the last sync: `identity …`, `fields`, or None."""
-    before, after = position.mapping_version, audience.mapping_version
-    if before is None or before == after or not position.copied + position.last_wave:
-        return None
-    if before.split(".")[0] != after.split(".")[0]:
-        return None if audience.on_new_mapping == "resend" else "identity"
-    return "fields"
+def _is_new_identity(audience: Audience, position: Position) -> bool:
+    """Whether `identify_by` was changed since the last sync, and nobody has said to send everybody anew."""
+    before = position.mapping_version
+    if before is None or audience.on_new_mapping == "resend" or not position.last_wave:
+        return False
+    return before.split(".")[0] != audience.mapping_version.split(".")[0]
 
 
 def _counts(planned: AudiencePlan) -> dict[str, int]:
@@ -332,7 +332,7 @@ def carry_out(
             approvals.record_use(opened.warehouse, opened.project, approval, run_id=opened.run_id, now=opened.now)
         shipment = Shipment(audience.audience, opened.run_id, opened.now, counts, tuple(opened.changes.fields), wave)
         sent = Sync(
-            opened.destination, book, shipment, opened.warehouse, _maker(opened, open_target), clock, on_progress
+            opened.destination, book, shipment, opened.warehouse, carrier_maker(opened, open_target), clock, on_progress
         ).run()
     if (
         counts
@@ -341,7 +341,7 @@ def carry_out(
         or planned.is_first
         or position.mapping_version != _last_mapping(opened, planned)
     ):
-        _finish(opened, planned, sent, started)
+        finish(opened, planned, sent, started)
     return AudienceReport(
         audience.audience,
         audience.destination,
@@ -355,13 +355,11 @@ def carry_out(
 
 def _last_mapping(opened: Opened, planned: AudiencePlan) -> str:
     """The mapping that counts as acknowledged from here on: the old one, while its rows wait for a word."""
-    asked = planned.is_withheld("remapped") or (_mapping_change(opened.audience, opened.position) or "").startswith(
-        "identity"
-    )
+    asked = planned.is_withheld("remapped") or _is_new_identity(opened.audience, opened.position)
     return opened.position.mapping_version or "" if asked else opened.audience.mapping_version
 
 
-def _finish(opened: Opened, planned: AudiencePlan, sent: Sent, started: dt.datetime) -> None:
+def finish(opened: Opened, planned: AudiencePlan, sent: Sent, started: dt.datetime) -> None:
     book, outcomes = opened.book, sent.outcomes
     odd = planned.withheld or any(outcomes[status] for status in ("rejected", "failed", "unknown", "aborted"))
     status = "stopped" if sent.error else "partial" if odd else "synced"
@@ -390,7 +388,9 @@ def compact(opened: Opened, mapping_version: str) -> None:
     opened.book.compact(position, changes.held_query(), touched.sql)
 
 
-def _maker(opened: Opened, open_target: OpenTarget | None) -> Callable[[], AudienceCarrier]:
+def carrier_maker(opened: Opened, open_target: OpenTarget | None) -> Callable[[], AudienceCarrier]:
+    """What makes connections to the audience's destination, one per thread."""
+
     def open_warehouse(target: str | None) -> Warehouse:
         if target is None:
             return opened.warehouse.clone()
@@ -401,38 +401,12 @@ def _maker(opened: Opened, open_target: OpenTarget | None) -> Callable[[], Audie
     return lambda: carriers.carrier_for(opened.destination, open_warehouse)
 
 
-def _read_back(opened: Opened, open_target: OpenTarget | None) -> Mapping[str, int]:
-    """Ask the destination for its members and record where they are not as acknowledged."""
-    carrier = _maker(opened, open_target)()
+def read_back(opened: Opened, open_target: OpenTarget | None) -> Mapping[str, int]:
+    """Ask the destination for its members, and record where they are not as acknowledged; see `AudienceBook.observe`."""
+    carrier = carrier_maker(opened, open_target)()
     try:
         at = int(wall_clock().replace(tzinfo=dt.UTC).timestamp())
         pages = carriers.members(opened.destination, carrier, opened.audience.audience, at)
         return opened.book.observe(pages, opened.changes.held_query(), opened.position.last_wave + 1)
     finally:
         carrier.close()
-
-
-def reconcile(
-    warehouse: Warehouse, project: Project, audience: Audience, now: dt.datetime, *, open_target: OpenTarget | None = None,
-    wait_seconds: float = 30.0, heal: bool = True,
-) -> tuple[Mapping[str, int], AudienceReport | None]:  # fmt: skip
-    """Read the destination's members back, record the differences, and (unless `heal` is false) send what mends them.
-
-    Returns how many members are `missing` at the destination, `left` there though they were removed, and `foreign`: never
-    sent by us, which are left alone. Raises SettingsError where the destination cannot be asked.
-    """
-    _make_state(warehouse, project, now)
-    with open_audience(warehouse, project, audience, now, wait_seconds) as opened:
-        if not opened.destination.abilities.reads_back:
-            raise SettingsError(
-                f"the destination {opened.destination.name!r} cannot be asked for its members"
-                + ("; give it a `members_url`" if opened.destination.type == "webhook" else "")
-            )
-        found = _read_back(opened, open_target)
-        if not heal:
-            return found, None
-        _compute(opened, False)
-        return found, carry_out(opened, _plan(opened, 0), open_target)
-
-
-__all__ = ["AudiencePlan", "AudienceReport", "choose", "plan", "reconcile", "sync"]

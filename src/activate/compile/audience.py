@@ -111,6 +111,20 @@ _DOUBLED_KEYS = (
 )
 
 
+# What a run changed and no later one changed again.
+_UNDONE = """
+SELECT c.member, c.user_id, CASE c.change WHEN 'add' THEN 'remove' WHEN 'remove' THEN 'add' ELSE 'kept' END AS verdict
+FROM state.audience_changes AS c
+JOIN (
+  SELECT n.member, MAX(n.wave) AS wave FROM state.audience_changes AS n
+  WHERE n.audience = :audience AND n.destination = :destination
+    AND n.status IN ('accepted', 'baselined', 'observed', 'unknown')
+  GROUP BY n.member
+) AS l ON l.member = c.member AND l.wave = c.wave
+WHERE c.audience = :audience AND c.destination = :destination AND c.run_id = :undone AND c.status IN ('accepted', 'unknown')
+"""
+
+
 class ChangeSet:
     """The statements that compute one audience's change set into `audience_work`.
 
@@ -166,6 +180,19 @@ class ChangeSet:
         found: exp.Query = tree(_BOTH, base=self._base()) if self.held.has_later else self._base()
         self._point(found)
         return found
+
+    def undo(self, run_id: str) -> exp.Expr:
+        """`audience_work` with the inverse of a run; `kept` are updates, whose old values are nowhere kept."""
+        found = exp.select(
+            exp.alias_(exp.Window(this=exp.RowNumber()), "seq"), "u.member", "u.user_id", "u.verdict",
+            "CAST(NULL AS TEXT) AS reason", "CAST(NULL AS TEXT) AS row_hash", "0 AS attempts",
+        ).from_(tree(_UNDONE, **self.constants, undone=literal(run_id)).subquery("u"))  # fmt: skip
+        for model, alias in ((self._segment, "t"), (self._profiles_as_keyed(), "p")):
+            on = self._key(alias, model).eq(exp.column("user_id", table="u"))
+            found = found.join(model.relation.table(alias), on=on, join_type="left")
+        for number, field in enumerate(self.fields.values()):
+            found = found.select(exp.alias_(field.sent.copy(), f"f{number}"))
+        return self._point(create(WORK, found))
 
     # -- the source -----------------------------------------------------------------------------------------------
 

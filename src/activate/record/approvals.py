@@ -79,6 +79,24 @@ def open_approvals(
     return found
 
 
+def revoke(warehouse: Warehouse, project: Project, *, subject: str, name: str, kind: str, now: dt.datetime) -> None:
+    """Take back every approval of this kind that is still open, in the caller's transaction. Raises WarehouseError."""
+    relation = Relation(project.policy.state.schema_, APPROVALS.name)
+    closed = exp.select("c.approval_id").from_(relation.table("c")).where("c.status IN ('used', 'revoked')").distinct()
+    kept = ("approval_id", "subject", "name", "kind", "ceiling", "expires_at")
+    query = (
+        exp.select(*(f"a.{column}" for column in kept), literal("revoked"), literal(now))
+        .from_(relation.table("a"))
+        .join(closed.subquery("d"), on="d.approval_id = a.approval_id", join_type="left")
+        .where(
+            *(exp.column(column, table="a").eq(literal(value)) for column, value in
+              (("subject", subject), ("name", name), ("kind", kind), ("status", "granted"))),
+            "d.approval_id IS NULL",
+        )
+    )  # fmt: skip
+    warehouse.execute(exp.insert(query, relation.table(), columns=[*kept, "status", "recorded_at"]))
+
+
 def record_use(warehouse: Warehouse, project: Project, approval_id: str, *, run_id: str, now: dt.datetime) -> None:
     """Record that a run used an approval, in the caller's transaction: from then on it is not open.
 

@@ -33,6 +33,17 @@ _PHASES = {
     "upsert": "w.verdict IN ('add', 'update')",
     "replace": "w.verdict IN ('add', 'update', 'unchanged')",
 }
+DEAD_LETTER = {
+    "audience": "text", "destination": "text", "user_id": "text", "member": "text", "change": "text", "error_code": "text",
+    "recorded_at": "timestamp",
+}  # fmt: skip
+_DEAD_LETTERS = (
+    "SELECT h.member, h.user_id, h.refused_change AS change, r.error_code, r.recorded_at, :audience AS audience, "
+    ":destination AS destination FROM :held AS h JOIN (SELECT c.member, MAX(c.wave) AS wave FROM state.audience_changes AS c "
+    "WHERE c.audience = :audience AND c.destination = :destination AND c.status = 'rejected' GROUP BY c.member) AS l "
+    "ON l.member = h.member JOIN state.audience_changes AS r ON r.audience = :audience AND r.destination = :destination "
+    "AND r.member = l.member AND r.wave = l.wave AND r.status = 'rejected' WHERE NOT h.refused_change IS NULL"
+)
 _HISTORY = (
     "SELECT DISTINCT c.member FROM state.audience_changes AS c WHERE c.audience = :audience AND c.destination = :destination "
     "AND c.change <> 'remove' AND NOT c.status IN ('invalid', 'released')"
@@ -272,6 +283,23 @@ class AudienceBook:
             wave=literal(wave),
         )
 
+    def release(self, held: exp.Query, condition: exp.Expr | None, wave: int) -> int:
+        """Let dead letters be tried again; `condition` narrows down over the columns of `DEAD_LETTER`. Returns how many."""
+        letters = self._tree(_DEAD_LETTERS, {"held": held.subquery()})
+        chosen = exp.select("d.*").from_(letters.subquery("d"))  # type: ignore[attr-defined]  # a query
+        if condition is not None:
+            chosen = chosen.where(condition)
+        count = int(str(self.warehouse.scalar(exp.select("COUNT(*)").from_(chosen.subquery("n")))))
+        if count:
+            self._execute(
+                "INSERT INTO state.audience_changes (audience, destination, member, user_id, change, status, wave, run_id, "
+                "recorded_at) SELECT :audience, :destination, o.member, o.user_id, o.change, 'released', :wave, :run_id, "
+                "CAST(:now AS TIMESTAMP) FROM (:found) AS o",
+                found=chosen,
+                wave=literal(wave),
+            )
+        return count
+
     def observe(self, pages: Iterable[Sequence[str]], held: exp.Query, wave: int) -> dict[str, int]:
         """Record where the members that the destination holds are not those that it acknowledged.
 
@@ -433,6 +461,21 @@ class AudienceBook:
             if table.db == "state":
                 table.set("db", exp.to_identifier(self._schema, quoted=True))
         return found
+
+
+def audience_of(warehouse: Warehouse, project: Project, run_id: str) -> str | None:
+    """The audience that a run synced, or None."""
+    relation = Relation(project.policy.state.schema_, AUDIENCE_SYNCS.name)
+    query = exp.select("audience").from_(relation.table()).where(exp.column("run_id").eq(literal(run_id))).limit(1)
+    found = warehouse.scalar(query)
+    return None if found is None else str(found)
+
+
+def last_runs(warehouse: Warehouse, project: Project, count: int = 100) -> list[str]:
+    """The ids of the last syncs, newest first."""
+    relation = Relation(project.policy.state.schema_, AUDIENCE_SYNCS.name)
+    query = exp.select("run_id").from_(relation.table()).order_by("recorded_at DESC").limit(count)
+    return [str(found) for found in warehouse.query(query).column(0).to_pylist()]
 
 
 def literal_or_null(value: str | None) -> exp.Expr:
