@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from activate.campaign import Campaign
@@ -31,7 +32,8 @@ class Bookmarks:
     """`campaigns` by name (none: never seen); `versions` that entries follow; `zones` in use, valid ones only.
 
     `last_now` is the latest tick's instant. `oldest_anchor` is the earliest `entered_at` among entries that may be
-    open, or None.
+    open, or None. Only guards ask for `people` (how many rows the profiles model has, where a guard is a percentage)
+    and for `approvals` (the open approval's id and ceiling by campaign).
     """
 
     campaigns: dict[str, Bookmark] = field(default_factory=dict)
@@ -39,6 +41,8 @@ class Bookmarks:
     zones: tuple[str, ...] = ()
     last_now: dt.datetime | None = None
     oldest_anchor: dt.datetime | None = None
+    people: int = 0
+    approvals: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
     @property
     def live_from(self) -> dt.datetime | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from activate.policy import Class, Frozen, Name, TimeWindow
-from activate.words import Duration, Instant, Share, Wait, WaitPhrase, parse_duration
+from activate.words import Duration, Instant, Limit, Share, Wait, WaitPhrase, parse_duration
 
 DEFAULT_EXPIRY = 3 * 86_400
 
@@ -106,6 +106,23 @@ class Goal(Frozen):
     value: str | None = None
 
 
+class MessageGuard(Frozen):
+    """How many messages of the campaign one tick may send; with more than that, it sends none of them."""
+
+    max_messages: Limit
+
+    def limit(self, people: int) -> int:
+        """The most messages of one tick, where the profiles model has `people` rows."""
+        if isinstance(self.max_messages, int):
+            return self.max_messages
+        return round(self.max_messages * 1_000_000) * people // 1_000_000
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the limit is a percentage of the profiles."""
+        return isinstance(self.max_messages, float)
+
+
 def _re_enter(value: object) -> object:
     if isinstance(value, str) and value not in ("never", "always"):
         raise ValueError(f"{value!r} is not allowed here; write `never`, `always` or `{{after: 7 days}}`")
@@ -152,6 +169,7 @@ class Campaign(Frozen):
     )
     when_capped: Literal["drop", "wait"] = "drop"
     counts_toward_caps: bool | None = Field(None, description="Default: marketing counts, transactional does not.")
+    guard: MessageGuard | None = None
     on_suppressed: Literal["advance", "exit"] = "advance"
     on_edit: Literal["keep", "adopt"] = Field("keep", description="Which version open entries follow after an edit.")
     goal: Goal | None = None

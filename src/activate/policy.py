@@ -150,6 +150,7 @@ class Policy(Frozen):
     events: Events
     channels: dict[Name, Channel] = Field(min_length=1)
     providers: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    destinations: dict[Name, dict[str, Any]] = Field(default_factory=dict)
     time_window: TimeWindow | None = None
     frequency_caps: tuple[FrequencyCap, ...] = ()
     global_control: Share | None = None

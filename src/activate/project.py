@@ -10,6 +10,8 @@ from typing import Literal
 
 from sqlglot import exp
 
+from activate.audience import Audience
+from activate.audience_plan import Faults
 from activate.campaign import Campaign
 from activate.policy import Policy
 
@@ -57,7 +59,8 @@ class Model:
 class Project:
     """The rules of one project and the dbt models by name.
 
-    `secrets` are asked before the environment when a provider's options name a variable.
+    `secrets` are asked before the environment when a provider's options name a variable. `faults` are what dbt's last runs
+    said of the audiences' segments, by model.
     """
 
     directory: Path
@@ -66,6 +69,8 @@ class Project:
     campaigns: tuple[Campaign, ...]
     models: dict[str, Model]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    audiences: tuple[Audience, ...] = ()
+    faults: Mapping[str, Faults] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def templates(self) -> Path:
@@ -74,7 +79,8 @@ class Project:
 
     @property
     def version(self) -> str:
-        """Hash of the whole rule set: the policy (without its providers) and every campaign's version."""
-        parts = [self.policy.model_dump_json(by_alias=True, exclude={"providers"})]
+        """Hash of the whole rule set: the policy (without providers and destinations), every campaign's and audience's version."""
+        parts = [self.policy.model_dump_json(by_alias=True, exclude={"providers", "destinations"})]
         parts += sorted(f"{campaign.campaign}={campaign.version}" for campaign in self.campaigns)
+        parts += sorted(f"audience {audience.audience}={audience.version}" for audience in self.audiences)
         return hashlib.md5("\n".join(parts).encode(), usedforsecurity=False).hexdigest()[:12]

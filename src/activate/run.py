@@ -22,6 +22,7 @@ from activate.project import Project
 from activate.providers.base import Provider
 from activate.providers.registry import create
 from activate.record import ledger
+from activate.record.approvals import open_approvals
 from activate.record.deliveries import Outbox
 from activate.record.migrate import migrate
 from activate.settings import Options, load_target, resolve_provider
@@ -111,6 +112,7 @@ def _decide(
     migrate(warehouse, project.policy.state.schema_, now)
     marks = ledger.bookmarks(warehouse, project, zones(ledger.zones_in_use(warehouse, project)))
     _check_order(marks, now)
+    marks = _with_guards(marks, warehouse, project, now)
     earlier = ledger.runs_at(warehouse, project, now, "decided")
     run_id = name_run(now, len(earlier))
     new_version = ledger.record_versions(warehouse, project, run_id, now)
@@ -125,6 +127,17 @@ def _decide(
         )  # fmt: skip
     execute.clean_up(warehouse, plan, constants)
     return Tick(**{**vars(tick), "changed": changed, "committed": commit and changed})
+
+
+def _with_guards(marks: Bookmarks, warehouse: Warehouse, project: Project, now: dt.datetime) -> Bookmarks:
+    """What the campaigns' guards ask about, read only where there are some."""
+    guards = [campaign.guard for campaign in project.campaigns if campaign.guard is not None]
+    if not guards:
+        return marks
+    given = open_approvals(warehouse, project, now, "campaign")
+    ceilings = {name: approval for (name, kind), approval in given.items() if kind == "messages"}
+    people = ledger.people(warehouse, project) if any(guard.is_share for guard in guards) else 0
+    return dataclasses.replace(marks, people=people, approvals=ceilings)
 
 
 def name_run(now: dt.datetime, number: int) -> str:

@@ -119,6 +119,14 @@ def manifest_path(options: Options) -> Path:
     return options.project_dir / folder / "manifest.json"
 
 
+def resolve_destination(
+    name: str, options: Mapping[str, Any], secrets: Mapping[str, str] = _NO_SECRETS
+) -> dict[str, Any]:
+    """As `resolve_provider`, for a section of `destinations:`."""
+    resolved: dict[str, Any] = _renderer("rules/activate.yml", secrets, {})(dict(options), f"destinations.{name}")
+    return resolved
+
+
 def resolve_provider(name: str, options: Mapping[str, Any], secrets: Mapping[str, str] = _NO_SECRETS) -> dict[str, Any]:
     """Fill in `{{ env_var('X') }}` in a provider's options, at the moment when the provider is used.
 

@@ -100,7 +100,10 @@ DECISIONS = Table(
         _time("decided_at", "The `now` of the tick.", False),
         _time("due_at", "When the step's wait was over."),
         _text("rule", "The rule that decided, as its path in the rules files, e.g. `frequency_caps[0]`."),
-        _text("evidence", "The id of the row that decided: an event id, a message id or an entry id."),
+        _text(
+            "evidence",
+            "The id of the row that decided: an event id, a message id or an entry id; for a guard, its limit as a number.",
+        ),
         _count("observed", "The figure that was compared with the rule's limit."),
         _text("zone", "The IANA zone used, when local time was asked about."),
         _flag("ends_entry", "Whether the entry is over with this decision."),
@@ -182,7 +185,7 @@ AUDIENCE_CHANGES = Table(
         _text("mapping_version", "Hash of the mapping that `row_hash` was made by."),
         _text(
             "status",
-            "`claimed`, then `accepted`, `rejected` (final), `failed` (definitely not taken) or `unknown`; `baselined`: taken "
+            "`claimed`, then `accepted`, `rejected` (final), `failed` (definitely not taken), `aborted` (the destination as a whole took nothing) or `unknown`; `baselined`: taken "
             "for acknowledged without being sent; `observed`: read back from the destination; `released`: a refused change is "
             "to be tried again; `invalid`: the row cannot be sent.",
             False,

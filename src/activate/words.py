@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _DURATION = re.compile(r"^\s*(\d+)\s*(second|minute|hour|day|week)s?\s*$")
@@ -53,6 +53,30 @@ def parse_share(value: Any) -> float:
     share = float(text[:-1]) / 100
     if share > 1:
         raise ValueError(f"{value!r} is more than 100%")
+    return share
+
+
+def parse_limit(value: Any) -> int | float:
+    """Read `10000` as a number and `5%` as 0.05: a guard's limit. More than nothing; a percentage to four decimals.
+
+    The least percentage is exact in millionths, so that a limit is a whole number on every warehouse.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError(f"{value} is too small; a guard that lets nothing pass guards nothing; the least is 1")
+        return value
+    try:
+        share = parse_share(value)
+    except ValueError as error:
+        if isinstance(value, str) and value.strip().endswith("%"):
+            raise
+        raise ValueError(
+            f"{value!r} is not a limit; write a whole number such as 10000, or a percentage such as '5%'"
+        ) from error
+    if share == 0:
+        raise ValueError(f"{value!r} is too small; a guard that lets nothing pass guards nothing")
+    if abs(share * 1_000_000 - round(share * 1_000_000)) > 1e-6:
+        raise ValueError(f"{value!r} has more than four decimal places")
     return share
 
 
@@ -165,12 +189,27 @@ def _share(value: Any, info: ValidationInfo) -> float:
     return value if _made_in_python(value, float, info) else parse_share(value)
 
 
+def _limit(value: Any, info: ValidationInfo) -> int | float:
+    return float(value) if _made_in_python(value, float, info) else parse_limit(value)
+
+
+def format_limit(limit: int | float) -> int | str:
+    """Write a limit as people do: `10000`, `5%`."""
+    return limit if isinstance(limit, int) else f"{limit * 100:.10g}%"
+
+
 def _clock(value: Any) -> dt.time:
     return value if isinstance(value, dt.time) else parse_clock(value)
 
 
 Duration = Annotated[int, *_phrase(_seconds, format_duration, "30 minutes", "A whole number and a unit.")]
 Share = Annotated[float, *_phrase(_share, lambda share: f"{share * 100:.10g}%", "10%", "A percentage.")]
+Limit = Annotated[
+    int | float,
+    PlainValidator(_limit),
+    PlainSerializer(format_limit),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "examples": ["5%"]}]}),
+]
 Clock = Annotated[dt.time, *_phrase(_clock, lambda clock: f"{clock:%H:%M}", "09:00", "A local time of day, HH:MM.")]
 Instant = Annotated[
     dt.datetime, *_phrase(parse_instant, lambda t: f"{t.isoformat()}Z", "2026-01-01", "A date or time, UTC.")

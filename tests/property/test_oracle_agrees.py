@@ -45,6 +45,7 @@ VOCABULARY = {
     ("expiry", "expired"),
     ("expiry", "expired_in_quiet_hours"),
     ("caps", "frequency_cap"),
+    ("guard", "guard_messages"),
     ("control", "control_group"),
     ("control", "global_control_group"),
     ("send", "ready"),
@@ -118,7 +119,7 @@ def test_twenty_thousand_worlds(open_warehouse: Callable[[], Warehouse], seed: i
 def simulated() -> list[State]:
     """What the oracle makes of 1,000 worlds, always the same ones."""
     batches = [make_batch(seed) for seed in range(-(-1_000 // PER_BATCH))]
-    return [simulate(batch, world)[0] for batch in batches for world in batch.worlds]
+    return [state for batch in batches for state, _ in simulate(batch)]
 
 
 def test_the_worlds_know_every_reason(simulated: list[State]) -> None:
@@ -134,7 +135,7 @@ def test_the_worlds_know_every_way_to_be_put_off(simulated: list[State]) -> None
         for row in state.decisions
         if row.outcome in ("defer", "withhold")
     )
-    assert set(found) == {("defer", "window"), ("defer", "caps"), ("withhold", "control")}
+    assert set(found) == {("defer", "window"), ("defer", "caps"), ("defer", "guard"), ("withhold", "control")}
     assert min(found.values()) >= 20, found
 
 
@@ -204,7 +205,7 @@ def test_a_disagreement_is_reduced_to_what_matters() -> None:
     def mistaken(batch: Batch) -> list[Difference]:
         """As if the engine had forgotten every cap."""
         free = replace(batch, policy=batch.policy.model_copy(update={"frequency_caps": ()}))
-        return differences(*(expected_tables(simulate(each, w)[0] for w in each.worlds) for each in (batch, free)))
+        return differences(*(expected_tables(state for state, _ in simulate(each)) for each in (batch, free)))
 
     batch = next(each for each in map(make_batch, range(50)) if mistaken(each))
     small = reduce(batch, lambda smaller: bool(mistaken(smaller)), attempts=2_000)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from activate.compile.draft import Stage, Statement
 from activate.compile.due import open_entries
+from activate.compile.guard import is_guarded
 from activate.compile.sql import insert, literal, tree
 from activate.compile.world import World
 from activate.decision import verdict
@@ -26,11 +27,14 @@ LEFT JOIN (
   SELECT s.campaign, MIN(g.recorded_at) AS recorded_at
   FROM tick_gated AS g
   JOIN tick_steps AS s ON s.step_id = g.step_id
-  WHERE NOT s.is_last OR g.verdict = :put_off OR s.wait_if_capped
+  WHERE NOT s.is_last OR g.verdict = :put_off OR :may_wait
   GROUP BY s.campaign
 ) AS o ON o.campaign = c.campaign
 GROUP BY c.campaign, p.campaign, k.scanned_to
 """
+
+_MAY_WAIT = "s.wait_if_capped"
+_MAY_WAIT_FOR_A_GUARD = "s.wait_if_capped OR s.campaign IN (SELECT q.campaign FROM tick_guards AS q)"
 
 _WAITING = """
 SELECT o.campaign, o.recorded_at FROM (:open) AS o JOIN tick_steps AS s ON s.step_id = o.step_id
@@ -47,6 +51,7 @@ WHERE g.entry_id IS NULL
 def closing(world: World) -> Iterator[Stage]:
     """Yield the statement that records every campaign's bookmark."""
     waiting = tree(_WAITING_LOCALLY if world.local_waits else _WAITING, open=open_entries(world))
-    scans = tree(_SCANS, waiting=waiting, put_off=literal(verdict("window_closed", "defer")))
+    may_wait = tree(_MAY_WAIT_FOR_A_GUARD if is_guarded(world) else _MAY_WAIT)
+    scans = tree(_SCANS, waiting=waiting, put_off=literal(verdict("window_closed", "defer")), may_wait=may_wait)
     columns = ("campaign", "scanned_to", "decided_at", "live_from", "run_id")
     yield Statement("closing.scans", "Remember how far each campaign has read.", insert("state.scans", columns, scans))

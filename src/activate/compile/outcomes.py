@@ -10,7 +10,8 @@ from activate.compile import rulebook
 from activate.compile.caps import can_wait
 from activate.compile.draft import Stage, Statement
 from activate.compile.gates import holds_back, passed
-from activate.compile.sql import case, insert, tree
+from activate.compile.guard import is_guarded
+from activate.compile.sql import all_of, case, insert, tree
 from activate.compile.world import World
 from activate.decision import verdict
 
@@ -19,7 +20,7 @@ _DECISION = (
     "run_id", "decided_at", "due_at", "rule", "evidence", "observed", "zone", "ends_entry",
 )  # fmt: skip
 
-# A postponement that says nothing new is not said again.
+# A postponement that says nothing new is not said again. Only a guard knows no time at which to try again.
 _DECISIONS = """
 SELECT v.entry_id, CASE WHEN r.outcome = 'send' THEN v.message_id END, s.campaign, s.step, v.user_id,
   CASE WHEN r.gate NOT IN ('active', 'exception', 'audience', 'consent') THEN v.channel END,
@@ -31,9 +32,14 @@ FROM (:verdicts) AS v
 JOIN tick_steps AS s ON s.step_id = v.step_id
 JOIN tick_verdicts AS r ON r.verdict = v.verdict
 LEFT JOIN tick_deferrals AS l ON l.entry_id = v.entry_id AND l.step = s.step AND l.gate = r.gate AND l.reason = r.reason
-  AND l.retry_at = v.retry_at
+  AND :same_retry
 WHERE l.entry_id IS NULL
 """
+
+_HELD = "NOT h.step_id IS NULL"
+
+_SAME_RETRY = "l.retry_at = v.retry_at"
+_SAME_RETRY_IF_ANY = "(l.retry_at = v.retry_at OR l.retry_at IS NULL AND v.retry_at IS NULL)"
 
 _MESSAGE = (
     "message_id", "entry_id", "campaign", "step", "variant", "user_id", "channel", "provider", "class", "tags",
@@ -51,7 +57,9 @@ WHERE g.control_group IS NULL
 
 def outcomes(world: World) -> Iterator[Stage]:
     """Yield the statements that record the decisions and queue the messages."""
-    decisions = insert("state.decisions", _DECISION, tree(_DECISIONS, verdicts=_verdicts(world)))
+    same_retry = tree(_SAME_RETRY_IF_ANY if is_guarded(world) else _SAME_RETRY)
+    new = tree(_DECISIONS, verdicts=_verdicts(world), same_retry=same_retry)
+    decisions = insert("state.decisions", _DECISION, new)
     yield Statement("outcomes.decisions", "Record the decisions that are new.", decisions, needs="candidates")
     messages = tree(
         _MESSAGES,
@@ -62,6 +70,9 @@ def outcomes(world: World) -> Iterator[Stage]:
     if world.caps:
         messages = messages.join("tick_capped AS k", on="k.entry_id = g.entry_id", join_type="left", copy=False)
         messages = messages.where("k.entry_id IS NULL", copy=False)
+    if is_guarded(world):
+        messages = messages.join("tick_held AS h", on="h.step_id = g.step_id", join_type="left", copy=False)
+        messages = messages.where("h.step_id IS NULL", copy=False)
     queued = insert("state.messages", _MESSAGE, messages)
     yield Statement("outcomes.messages", "Queue the messages.", queued, needs="candidates")
 
@@ -93,6 +104,15 @@ def _verdicts(world: World) -> exp.Select:
         found.append(("NOT k.entry_id IS NULL", str(verdict("frequency_cap"))))
         evidence.append(("NOT k.entry_id IS NULL", "k.evidence"))
         rule, observed = "'frequency_caps[' || CAST(k.cap AS TEXT) || ']'", "k.observed"
+    if is_guarded(world):
+        # Joined only to those that came as far as the guard; the control group waits with the others.
+        reached = ["h.step_id = g.step_id", "g.verdict IS NULL", "g.expires_at > :now"]
+        reached += ["b.entry_id IS NULL"] * holds_back(world) + ["k.entry_id IS NULL"] * bool(world.caps)
+        query = query.join("tick_held AS h", on=all_of(map(tree, reached)), join_type="left", copy=False)
+        found.append((_HELD, str(verdict("guard_messages", "defer"))))
+        evidence.append((_HELD, "CAST(h.max_messages AS TEXT)"))
+        rule = f"CASE WHEN {_HELD} THEN 'guard.max_messages' ELSE {rule} END"
+        observed = f"CASE WHEN {_HELD} THEN h.messages ELSE {observed} END"
     found.append(("g.control_group = 'global'", str(verdict("global_control_group", "withhold"))))
     found.append(("g.control_group = 'campaign'", str(verdict("control_group", "withhold"))))
     return query.select(

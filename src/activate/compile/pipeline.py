@@ -20,6 +20,7 @@ from activate.compile.doors import doors
 from activate.compile.due import due
 from activate.compile.exits import exits
 from activate.compile.gates import gates
+from activate.compile.guard import guard, is_guarded, limits
 from activate.compile.membership import membership
 from activate.compile.outcomes import outcomes
 from activate.compile.sql import literal, replace_tables
@@ -33,7 +34,7 @@ LOADS: tuple[Callable[[World, Moment], plan.Load], ...] = (
 )  # fmt: skip
 
 STEPS: tuple[Callable[[World], Iterator[draft.Stage]], ...] = (
-    membership, arrivals, doors, due, exits, gates, caps, outcomes, audits, closing,
+    membership, arrivals, doors, due, exits, gates, caps, guard, outcomes, audits, closing,
 )  # fmt: skip
 
 # A hole in a printed statement: a named constant between two private-use characters, which no rule may contain.
@@ -54,7 +55,8 @@ def _plan(world: World, now: dt.datetime, bookmarks: Bookmarks, run_id: str) -> 
     values: dict[str, object] = {name: of(moment) for name, of in world.times.items()}
     values |= {"now": now, "run_id": run_id, "rules_version": world.project.version}
     constants = {name: world.dialect.sql(literal(value)) for name, value in values.items()}
-    return plan.Plan((*(load(world, moment) for load in LOADS), *stages), constants)
+    loads = (*LOADS, limits) if is_guarded(world) else LOADS
+    return plan.Plan((*(load(world, moment) for load in loads), *stages), constants)
 
 
 @lru_cache(maxsize=16)

@@ -181,11 +181,11 @@ class World:
 
     def text(self, model: Model, column: str, alias: str = "t") -> exp.Expr:
         """A model's column as TEXT."""
-        return self.dialect.text(_column(model, column, alias), _type(model, column, "text"))
+        return self.dialect.text(column_of(model, column, alias), type_of(model, column, "text"))
 
     def instant(self, model: Model, column: str, alias: str = "t") -> exp.Expr:
         """A model's time column as a UTC TIMESTAMP."""
-        return self.dialect.instant(_column(model, column, alias), _type(model, column, "timestamp"))
+        return self.dialect.instant(column_of(model, column, alias), type_of(model, column, "timestamp"))
 
     def where(self, model: Model, text: str) -> exp.Expr:
         """A user's `where:` as a tree over alias `t`."""
@@ -198,7 +198,7 @@ class World:
         """A property as TEXT: a column of the model, or a member of the events model's JSON column."""
         events = self.project.policy.events
         if model.name == events.model and events.properties and _find(model, name) is None:
-            return self.dialect.json_text(_column(model, events.properties, "t"), name)
+            return self.dialect.json_text(column_of(model, events.properties, "t"), name)
         return self.text(model, name)
 
     @cached_property
@@ -213,30 +213,33 @@ class World:
             has = exp.and_(address.is_(exp.null()).not_(), exp.NEQ(this=address.copy(), expression=literal("")))
             query = query.select(
                 has.as_(f"has_{number}"),
-                exp.and_(has.copy(), self._consent(model, channel)).as_(f"ok_{number}"),
+                exp.and_(has.copy(), consent(self.dialect, model, channel)).as_(f"ok_{number}"),
                 copy=False,
             )
         return {"profiles": query.from_(model.relation.table("t"), copy=False)}
 
-    def _consent(self, model: Model, channel: Channel) -> exp.Expr:
-        if channel.consent is None:
-            return exp.true()
-        column = _column(model, channel.consent, "t")
-        if _type(model, channel.consent, "text").startswith("bool"):
-            return exp.func("COALESCE", column, exp.false())
-        allowed = exp.In(
-            this=self.text(model, channel.consent), expressions=[literal(v) for v in channel.consent_values]
-        )
-        return exp.func("COALESCE", allowed, exp.false())
-
     def row_json(self, model: Model) -> exp.Expr:
         """The whole row of a model (alias `t`) as JSON text; NaN and infinities, which JSON lacks, become null."""
-        pairs = {name: _finite(_column(model, name, "t"), kind) for name, kind in model.columns.items()}
+        pairs = {name: finite(column_of(model, name, "t"), kind) for name, kind in model.columns.items()}
         return self.dialect.json_object(pairs)
 
     def provider(self, channel: exp.Expr) -> exp.Expr:
         """The provider of a channel given as an expression."""
         return case((channel.copy().eq(literal(name)), literal(made.provider)) for name, made in self.channels.items())
+
+
+def consent(dialect: Dialect, model: Model, channel: Channel) -> exp.Expr:
+    """Whether a row of the profiles (alias `t`) agrees to a channel; never NULL."""
+    if channel.consent is None:
+        return exp.true()
+    found = column_of(model, channel.consent, "t")
+    type_name = type_of(model, channel.consent, "text")
+    if type_name.startswith("bool"):
+        return exp.func("COALESCE", found, exp.false())
+    allowed = exp.In(
+        this=dialect.text(found, type_name), expressions=[literal(value) for value in channel.consent_values]
+    )
+    return exp.func("COALESCE", allowed, exp.false())
 
 
 def _or_utc(window: TimeWindow | None) -> str:
@@ -250,16 +253,19 @@ def _find(model: Model, name: str) -> str | None:
     return next((column for column in model.columns if column.lower() == name.lower()), None)
 
 
-def _column(model: Model, name: str, alias: str) -> exp.Expr:
+def column_of(model: Model, name: str, alias: str) -> exp.Expr:
+    """A model's column, spelled as the warehouse has it."""
     return exp.column(exp.to_identifier(_find(model, name) or name, quoted=True), table=alias)
 
 
-def _type(model: Model, name: str, default: str) -> str:
+def type_of(model: Model, name: str, default: str) -> str:
+    """A column's type name in lower case; `default` where the warehouse was not asked."""
     found = _find(model, name)
     return model.columns[found].lower() if found else default
 
 
-def _finite(column: exp.Expr, kind: str) -> exp.Expr:
+def finite(column: exp.Expr, kind: str) -> exp.Expr:
+    """A column with NULL in place of NaN and infinities, which JSON lacks."""
     if not kind.startswith(("float", "double", "real")):
         return column
     odd = ("nan", "inf", "-inf", "infinity", "-infinity")

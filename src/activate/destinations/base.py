@@ -19,7 +19,7 @@ from activate.providers.base import HttpAnswer, HttpRequest, Limits
 from activate.providers.options import COMMON, Option
 
 Phase = Literal["remove", "upsert"]
-RowStatus = Literal["accepted", "rejected", "failed", "unknown"]
+RowStatus = Literal["accepted", "rejected", "failed", "unknown", "aborted"]
 
 # Beside the mapped fields, every batch has these columns; a mapping cannot use their names.
 MEMBER, USER_ID, CHANGE, ROW = "_member", "_user_id", "_change", "_row"
@@ -60,7 +60,8 @@ class Verdict:
     """What became of a batch: `status` of all rows, but for those (by position in the batch) in `but`.
 
     `failed` is definite (nothing was taken) and may be tried again; `rejected` is definite and final; `unknown` means
-    that the destination may have taken it.
+    that the destination may have taken it. (`aborted`, which uses up no attempt, is the engine's own word for rows that a
+    destination as a whole did not take.)
     """
 
     status: RowStatus = "accepted"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from activate.errors import Mistake
 from activate.expression import FUNCTIONS
+from activate.load.checks.audiences import audience_columns, audiences, destinations
 from activate.load.checks.campaigns import experiments
 from activate.load.checks.caps import caps
 from activate.load.checks.channels import channels, providers
@@ -34,10 +35,20 @@ CHECKS: tuple[Check, ...] = (
     windows,
     caps,
     experiments,
+    destinations,
+    audiences,
+    audience_columns,
 )
 
 # The checks whose answer depends on the columns, asked again when the warehouse has told them.
-COLUMN_CHECKS: tuple[Check, ...] = (policy_columns, contract_columns, expressions, match_properties, templates)
+COLUMN_CHECKS: tuple[Check, ...] = (
+    policy_columns,
+    contract_columns,
+    expressions,
+    match_properties,
+    templates,
+    audience_columns,
+)
 
 
 def check(scene: Scene, checks: tuple[Check, ...] = CHECKS) -> list[Mistake]:

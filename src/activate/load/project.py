@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 from sqlglot import Dialect, exp
 
+from activate.campaign import Campaign
 from activate.errors import Mistake, RulesError, SettingsError, WarehouseError
 from activate.expression import parse_where
+from activate.load.artifacts import faults
 from activate.load.check import CHECKS, COLUMN_CHECKS, check
 from activate.load.checks.scene import Scene
 from activate.load.manifest import Manifest, read_manifest
@@ -62,8 +64,14 @@ def read_project(
     rules = load_rules(options.project_dir)
     if rules.policy is None:
         return Reading(None, tuple(sorted(rules.mistakes)), rules.positions, manifest)
-    project = Project(options.project_dir, manifest.project, rules.policy, rules.campaigns, manifest.models)
+    project = Project(
+        options.project_dir, manifest.project, rules.policy, rules.campaigns, manifest.models, audiences=rules.audiences
+    )
     dialect = manifest.adapter if Dialect.get(manifest.adapter) else "duckdb"
+    segments = {audience.segment for audience in rules.audiences} & set(manifest.models)
+    if segments:
+        told = faults(manifest_path(options), [manifest.models[name] for name in sorted(segments)])
+        project = replace(project, faults=told)
     scene = Scene(project, rules.positions, manifest, dialect, not _has_error(rules.mistakes), today)
     missing: list[Mistake] = []
     if warehouse is not None:
@@ -110,18 +118,18 @@ def _with_columns(scene: Scene, warehouse: Warehouse) -> tuple[Scene, list[Mista
 
 def _try_expressions(scene: Scene, warehouse: Warehouse) -> list[Mistake]:
     """Let the warehouse look at every `where:` without reading a row: types that cannot be compared show here."""
-    probes = dict(_probes(scene))
-    if not probes or _refusal(warehouse, list(probes.values())) is None:
+    probes = list(_probes(scene))
+    if not probes or _refusal(warehouse, [probe for _, _, probe in probes]) is None:
         return []
     found = []
-    for (campaign, path), probe in probes.items():
+    for campaign, path, probe in probes:
         refusal = _refusal(warehouse, [probe])
         if refusal is not None:
             found.append(scene.mistake(campaign, path, f"the warehouse cannot use this `where`: {refusal}"))
     return found
 
 
-def _probes(scene: Scene) -> Iterator[tuple[tuple[str, Path_], exp.Select]]:
+def _probes(scene: Scene) -> Iterator[tuple[Campaign, Path_, exp.Select]]:
     project = scene.project
     for campaign in project.campaigns:
         named: list[tuple[Path_, str | None, str]] = [(("enter", "where"), campaign.enter.where, campaign.enter.model)]
@@ -132,7 +140,7 @@ def _probes(scene: Scene) -> Iterator[tuple[tuple[str, Path_], exp.Select]]:
             if text is not None and model is not None and model.columns:
                 where = parse_where(text, columns=model.columns, dialect=scene.dialect)
                 nothing = exp.and_(where, exp.false())
-                yield (campaign.campaign, path), exp.select("1").from_(model.relation.table()).where(nothing)
+                yield campaign, path, exp.select("1").from_(model.relation.table()).where(nothing)
 
 
 def _refusal(warehouse: Warehouse, probes: list[exp.Select]) -> str | None:

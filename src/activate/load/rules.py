@@ -1,11 +1,12 @@
-"""The rules directory as models: rules/activate.yml and every campaign, with all mistakes of all files."""
+"""The rules directory as models: rules/activate.yml, every campaign and audience, with all mistakes of all files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
+from activate.audience import Audience
 from activate.campaign import Campaign
 from activate.errors import Mistake
 from activate.load.parse import Document, Path_, read_yaml
@@ -14,6 +15,8 @@ from activate.policy import Policy
 
 POLICY_FILE = "rules/activate.yml"
 CAMPAIGNS = "rules/campaigns"
+AUDIENCES = "rules/audiences"
+K = TypeVar("K", Campaign, Audience)
 
 
 @dataclass(frozen=True)
@@ -22,22 +25,25 @@ class Positions:
 
     policy: Document = field(default_factory=lambda: Document(POLICY_FILE))
     campaigns: dict[str, Document] = field(default_factory=dict)
+    audiences: dict[str, Document] = field(default_factory=dict)
 
-    def document(self, campaign: str | None) -> Document:
-        """The document of a campaign, or of the policy for None."""
-        return self.policy if campaign is None else self.campaigns.get(campaign, Document(CAMPAIGNS))
+    def document(self, owner: Campaign | Audience | None) -> Document:
+        """The document of a campaign or an audience, or of the policy for None."""
+        if isinstance(owner, Audience):
+            return self.audiences.get(owner.audience, Document(AUDIENCES))
+        return self.policy if owner is None else self.campaigns.get(owner.campaign, Document(CAMPAIGNS))
 
     def mistake(
         self,
-        campaign: str | None,
+        owner: Campaign | Audience | None,
         path: Path_,
         message: str,
         *,
         severity: str = "error",
         part: Literal["key", "value"] = "value",
     ) -> Mistake:
-        """A mistake at a path of a campaign's file, or of the policy's for None."""
-        return self.document(campaign).mistake(path, message, severity=severity, part=part)
+        """A mistake at a path of a campaign's or an audience's file, or of the policy's for None."""
+        return self.document(owner).mistake(path, message, severity=severity, part=part)
 
 
 class Rules(NamedTuple):
@@ -47,33 +53,44 @@ class Rules(NamedTuple):
     campaigns: tuple[Campaign, ...]
     mistakes: tuple[Mistake, ...]
     positions: Positions
+    audiences: tuple[Audience, ...] = ()
 
 
 def load_rules(directory: Path) -> Rules:
     """Read `rules/` of the project at `directory`. A file with mistakes is left out and its mistakes are listed."""
     mistakes: list[Mistake] = []
     policy, positions = _load_policy(directory, mistakes)
-    campaigns: dict[str, Campaign] = {}
-    for file in sorted((directory / CAMPAIGNS).rglob("*.y*ml")):
+    campaigns = _read_all(directory, CAMPAIGNS, Campaign, positions.campaigns, mistakes)
+    audiences = _read_all(directory, AUDIENCES, Audience, positions.audiences, mistakes)
+    if not campaigns and not audiences and not any(mistake.file.startswith(CAMPAIGNS) for mistake in mistakes):
+        mistakes.append(Mistake(CAMPAIGNS, 0, "holds no campaign; nobody will be messaged", "warning"))
+    return Rules(policy, campaigns, tuple(mistakes), positions, audiences)
+
+
+def _read_all(
+    directory: Path, folder: str, kind: type[K], places: dict[str, Document], mistakes: list[Mistake]
+) -> tuple[K, ...]:
+    """Every file of a folder as a campaign or an audience; their documents are put into `places` by name."""
+    word = kind.__name__.lower()
+    made: dict[str, K] = {}
+    for file in sorted((directory / folder).rglob("*.y*ml")):
         document, found = read_yaml(file, file.relative_to(directory).as_posix())
         mistakes += found
         if document is None:
             continue
-        campaign, found = validate(Campaign, document)
+        rule, found = validate(kind, document)
         mistakes += found
-        if campaign is None:
+        if rule is None:
             continue
-        if campaign.campaign in campaigns:
-            first = positions.campaigns[campaign.campaign]
-            where = f"{first.file}:{first.line(('campaign',))}"
-            message = f"the campaign {campaign.campaign!r} is already in {where}; give this one another name"
-            mistakes.append(document.mistake(("campaign",), message))
+        name = getattr(rule, word)
+        if name in made:
+            where = f"{places[name].file}:{places[name].line((word,))}"
+            message = f"the {word} {name!r} is already in {where}; give this one another name"
+            mistakes.append(document.mistake((word,), message))
             continue
-        campaigns[campaign.campaign] = campaign
-        positions.campaigns[campaign.campaign] = document
-    if not campaigns and not any(mistake.file.startswith(CAMPAIGNS) for mistake in mistakes):
-        mistakes.append(Mistake(CAMPAIGNS, 0, "holds no campaign; nobody will be messaged", "warning"))
-    return Rules(policy, tuple(campaigns.values()), tuple(mistakes), positions)
+        made[name] = rule
+        places[name] = document
+    return tuple(made.values())
 
 
 def _load_policy(directory: Path, mistakes: list[Mistake]) -> tuple[Policy | None, Positions]:

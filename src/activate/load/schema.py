@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import SchemaSerializer, core_schema
 
+from activate.audience import Audience as AudienceFile
 from activate.campaign import Campaign
 from activate.policy import Policy
 
@@ -16,10 +17,12 @@ from activate.policy import Policy
 FILES: dict[str, tuple[type[BaseModel], str]] = {
     "activate": (Policy, "Activate: the project's policy (rules/activate.yml)"),
     "campaign": (Campaign, "Activate: a campaign (rules/campaigns/*.yml)"),
+    "audience": (AudienceFile, "Activate: an audience (rules/audiences/*.yml)"),
 }
 
 _PATTERNS = {
     "30 minutes": r"^\s*\d+\s*(second|minute|hour|day|week)s?\s*$",
+    "5%": r"^\s*(?!0+(\.0+)?\s*%)\d+(\.\d{1,4})?%\s*$",
     "10%": r"^\s*\d+(\.\d+)?%\s*$",
     "09:00": r"^([01]\d|2[0-3]):[0-5]\d$",
     "in 2 days at 10:00": (
@@ -69,6 +72,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "profiles": "Where the people are.",
         "events": "Where the events are.",
         "channels": "The ways to reach people, by name.",
+        "destinations": "Who holds audiences, by name: a `type` and its options (docs/destinations.md).",
         "providers": "Who carries messages, by name: a `type` and its options (docs/providers.md).",
         "time_window": "When people may be messaged.",
         "frequency_caps": "How many messages a person may get; all that apply must have room.",
@@ -87,6 +91,48 @@ _WORDS: dict[str, dict[str, str]] = {
         "in": "Segments that the person must be in.",
         "not_in": "Segments that the person must not be in.",
     },
+    "AudienceFile": {
+        "audience": "The audience's name, unique in the project.",
+        "description": "What it is for.",
+        "owner": "Who answers for it.",
+        "segment": "The segment model whose members the destination is to hold.",
+        "destination": "Who holds it: a name in `destinations` of rules/activate.yml.",
+        "identify_by": "What the destination knows people by: `external_id` (their key), or a column, hashed where the destination asks for it.",
+        "fields": "What is sent of each person: the destination's name for it, and a column of the segment or of the profiles.",
+        "mode": "`mirror` adds, updates and removes; `upsert` never removes; `add_only` never updates either.",
+        "first_run": "`send_all`, or `baseline`: the destination holds everybody already.",
+        "on_new_mapping": "When `fields` or `identify_by` change: `ask` (updates are withheld until you say), `rebaseline` or `resend`.",
+        "exclude": "Segments whose members are never in the audience, and are taken out of it.",
+        "consent": "Only people who can be reached on this channel and agreed to it.",
+        "control": "The share of people who are kept out, to measure what the audience does.",
+        "split": "Parts of the audience by hash.",
+        "priority": "Of several audiences of one `group`, a person is in the one with the highest priority only.",
+        "group": "The audiences that share people out; default: those with a `priority` at the same destination.",
+        "guard": "What may change at once.",
+        "schedule": "A word for `dbt-activate sync --schedule WORD`; without it, every `run` syncs the audience.",
+    },
+    "Mapped": {
+        "column": "A column of the segment, else of the profiles.",
+        "value": "A constant.",
+        "normalise": "Made uniform before it is sent or hashed (docs/audiences.md says what platforms ask for).",
+        "country_code": "What a phone number's leading 0 stands for, e.g. `+49`.",
+        "cast": "The type that it is sent as.",
+        "hash": "Hashed after it was made uniform; what is a hash already stays as it is.",
+    },
+    "AudienceGuard": {
+        "max_added": "More additions than this are withheld (not at the first run with a share).",
+        "max_removed": "More removals than this are withheld.",
+        "max_updated": "More updates than this are withheld.",
+        "fresh": "Withhold everything while dbt's source freshness says that a source of the segment is stale.",
+        "tested": "Withhold everything while a dbt test of the segment fails.",
+        "max_rejected": "Where the destination refuses a larger share of the rows, the Airflow task fails.",
+    },
+    "Split": {
+        "name": "The split's name, which decides who falls into which arm.",
+        "arms": "The arms and their weights.",
+        "take": "The arm that this audience takes.",
+        "field": "The field that the arm's name is sent in.",
+    },
     "ExceptionEvent": {
         "event": "The event's name.",
         "match": "A property that must be equal in the row that brought the person in and in the event.",
@@ -95,6 +141,10 @@ _WORDS: dict[str, dict[str, str]] = {
     "Step": {
         "channels": "In the order of preference: the first on which the person can be reached is taken.",
         "template": "The template's name: rules/templates/NAME.CHANNEL.j2, or NAME.VARIANT.CHANNEL.j2.",
+    },
+    "MessageGuard": {
+        "max_messages": "The most messages of one tick: a number, or a percentage of the profiles; with more than that, none "
+        "goes out."
     },
     "Goal": {
         "event": "The event's name.",
@@ -117,6 +167,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "variants": "The arms of an experiment.",
         "steps": "The messages, in order.",
         "when_capped": "`drop`: no message; `wait`: until there is room.",
+        "guard": "What keeps a mistake from reaching everybody: too many messages at once are all held back.",
         "on_suppressed": "What becomes of the entry when a step is suppressed.",
         "goal": "What the campaign is for; used by reports.",
     },
@@ -154,7 +205,8 @@ def schema_text(name: str) -> str:
 
 def _schema(model: type[BaseModel], title: str) -> dict[str, Any]:
     made = model.model_json_schema(by_alias=True, schema_generator=_ForEditors)
-    parts = {model.__name__: made, **made.get("$defs", {})}
+    # The campaign's `audience:` and the file of an audience are both called Audience.
+    parts = {"AudienceFile" if model is AudienceFile else model.__name__: made, **made.get("$defs", {})}
     for name, part in parts.items():
         for key, words in _WORDS[name].items():
             # Beside a `$ref`, draft 2020-12 lets a description stand; editors show the nearer one.

@@ -1,22 +1,12 @@
-"""Posts batches of messages as signed JSON to a service of your own.
-
-Signature and headers are those of Standard Webhooks (https://github.com/standard-webhooks/standard-webhooks), so that
-receivers can verify with a library that exists; `Idempotency-Key` repeats the webhook's id.
-"""
+"""Posts batches of messages as signed JSON to a service of your own."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime as dt
 import hashlib
-import hmac
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -33,51 +23,9 @@ from activate.providers.base import (
     safe_id,
 )
 from activate.providers.options import Option
+from activate.providers.signing import check_headers, check_secret, check_url, sign, signing_key
 
 _STATUSES: Mapping[str, Status] = {"accepted": "accepted", "rejected": "rejected", "failed": "failed"}
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_OWN_HEADERS = ("content-type", "content-length", "host", "idempotency-key", "webhook-id", "webhook-signature",
-                "webhook-timestamp", "transfer-encoding", "user-agent")  # fmt: skip
-
-
-def _check_url(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        known = False
-        parts = urlsplit("")
-    if not known or not url.isascii() or any(character <= " " for character in url):
-        return "not a web address; write e.g. https://messages.example.com/batch"
-    if parts.username or parts.password:
-        return "a web address in a file must not hold a password; use `headers` with env_var"
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        return "messages would travel in plain sight; write https (http is for this machine only)"
-    return None
-
-
-def _check_headers(headers: Mapping[str, Any]) -> str | None:
-    for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name):
-            return f"{name!r} is not a header's name"
-        if name.lower() in _OWN_HEADERS:
-            return f"{name!r} is set by Activate itself"
-        text = str(value)
-        if not text.isascii() or any(character < " " for character in text):
-            return f"the value of {name!r} may hold visible ASCII characters only"
-    return None
-
-
-def _check_secret(secret: str) -> str | None:
-    if secret.startswith("whsec_"):
-        try:
-            length = len(base64.b64decode(secret[6:], validate=True))
-        except binascii.Error:
-            return "is not base64 after 'whsec_'"
-    else:
-        length = len(secret)
-    return None if length >= 16 else "is too short; use 24 random bytes or more"
 
 
 class Webhook(Provider):
@@ -86,11 +34,11 @@ class Webhook(Provider):
     type = "webhook"
     summary = "Posts batches of messages as signed JSON to a service of your own."
     declared = (
-        Option("url", "Where to post.", required=True, check=_check_url),
+        Option("url", "Where to post.", required=True, check=check_url),
         Option("secret", "The signing secret: `whsec_` and base64 (24 to 64 random bytes), or any text.",
-               required=True, secret=True, check=_check_secret),
+               required=True, secret=True, check=check_secret),
         Option("headers", "Further headers, e.g. `Authorization`; values may use env_var.", "mapping", default={},
-               check=_check_headers),
+               check=check_headers),
         Option("batch", "Messages per request.", "whole", default=75, low=1, high=10_000),
         Option("idempotent", "Whether the service takes each `message_id` once, however often it is posted.", "flag",
                default=False),
@@ -118,8 +66,7 @@ A 2xx answer means that all were taken, unless `{"results": [{"message_id": ...,
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
         super().__init__(name, options)
-        secret = self.options["secret"]
-        self._key = base64.b64decode(secret[6:]) if secret.startswith("whsec_") else secret.encode()
+        self._key = signing_key(self.options["secret"])
         self._headers = {name: str(value) for name, value in self.options["headers"].items()}
         self._headers |= {"Content-Type": "application/json", "User-Agent": "dbt-activate"}
 
@@ -136,10 +83,7 @@ A 2xx answer means that all were taken, unless `{"results": [{"message_id": ...,
         return HttpRequest("POST", self.options["url"], headers, body)
 
     def sign(self, request: HttpRequest, at: int) -> HttpRequest:
-        signed = b"%s.%d." % (request.headers["webhook-id"].encode(), at) + request.body
-        signature = base64.b64encode(hmac.digest(self._key, signed, "sha256")).decode()
-        added = {"webhook-timestamp": str(at), "webhook-signature": f"v1,{signature}"}
-        return replace(request, headers={**request.headers, **added})
+        return sign(request, self._key, at)
 
     def read_http(self, answer: HttpAnswer, batch: Sequence[Outgoing]) -> list[Outcome]:
         outcomes = super().read_http(answer, batch)

@@ -80,6 +80,13 @@ def zones_in_use(warehouse: Warehouse, project: Project) -> list[str | None]:
     return found
 
 
+def people(warehouse: Warehouse, project: Project) -> int:
+    """How many rows the profiles model has."""
+    profiles = project.models[project.policy.profiles.model].relation
+    found = warehouse.scalar(exp.select(exp.Count(this=exp.Star())).from_(profiles.table()))
+    return found if isinstance(found, int) else 0
+
+
 def record_versions(warehouse: Warehouse, project: Project, run_id: str, now: dt.datetime) -> bool:
     """Store the definitions of campaign versions not seen before; return whether there were any."""
     relation = Relation(project.policy.state.schema_, "campaign_versions")

@@ -102,6 +102,11 @@ PHRASES: dict[str, Phrase] = {
         "a frequency cap was full",
         "Fewer other messages, a higher limit, a higher `priority`, or `when_capped: wait`.",
     ),
+    "guard_messages": Phrase(
+        "the campaign would have sent more messages at once than its guard allows",
+        "Look at the campaign first. If so many are right, `dbt-activate approve campaign:NAME --messages N` lets up to N "
+        "pass once; a higher `guard.max_messages` lets them pass always.",
+    ),
     "control_group": Phrase(
         "the person is in the campaign's control group",
         "Nothing: the assignment is kept for good, so that the campaign's effect can be measured.",

@@ -7,7 +7,7 @@ docs/rules.md open in the other window should be able to tick off sentence by se
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from activate.policy import Policy
@@ -15,6 +15,7 @@ from activate.project import Model
 from activate.testing.oracle_caps import Counted, as_message, message_id, rank, refuse, takes_room
 from activate.testing.oracle_door import Door
 from activate.testing.oracle_gates import Candidate, Gates, Verdict, due_at
+from activate.testing.oracle_guard import Approvals, Judged, guarded, hold_back
 from activate.testing.oracle_state import (
     ALWAYS_ENDING,
     Decision,
@@ -41,14 +42,24 @@ class Oracle:
         self.models = dict(models)
         self.predicates = dict(predicates)
         self.state = State()
+        self.approvals = Approvals()
 
     def tick(self, now: dt.datetime, snapshot: Snapshot) -> None:
         """Decide about everybody at `now`; what was decided is appended to `state`."""
+        tick_together([(self, snapshot)], now, self.approvals)
+
+    def judge(self, now: dt.datetime, snapshot: Snapshot) -> list[Judged]:
+        """Let people in and ask every candidate all gates but the guard, which asks about everybody together."""
         view = TickView(now, snapshot, self.policy, self.models, self.predicates)
         self._compare_segments(view)
         self._open_doors(view)
-        for user_id in sorted({entry.user_id for entry in self.state.entries.values()}):
-            self._decide(user_id, view)
+        people = sorted({entry.user_id for entry in self.state.entries.values()})
+        return [judged for user_id in people for judged in self._decide(user_id, view)]
+
+    def record(self, judged: Sequence[Judged], now: dt.datetime, snapshot: Snapshot) -> None:
+        """Append what was decided to `state`."""
+        for candidate, verdict in judged:
+            self._record(candidate, verdict, now)
         for campaign in snapshot.campaigns:
             self.state.scans.setdefault(campaign.campaign, []).append(now)
 
@@ -106,11 +117,11 @@ class Oracle:
 
     # -- the gates ------------------------------------------------------------------------------------------------
 
-    def _decide(self, user_id: str, view: TickView) -> None:
+    def _decide(self, user_id: str, view: TickView) -> list[Judged]:
         """One person's candidates through all gates, in order."""
         gates = Gates(view)
         due = [self._candidate(entry, gates) for entry in self.state.entries_of(user_id)]
-        verdicts: list[tuple[Candidate, Verdict]] = []
+        verdicts: list[Judged] = []
 
         def still_here(candidate: Candidate, verdict: Verdict | None) -> bool:
             if verdict:
@@ -128,8 +139,7 @@ class Oracle:
             verdicts.append((candidate, refusal or withheld_or_sent(candidate)))
             if not refusal and takes_room(candidate):
                 messages.append(as_message(candidate, view.now))
-        for candidate, verdict in verdicts:
-            self._record(candidate, verdict, view.now)
+        return verdicts
 
     def _kept(self, candidate: Candidate, here: list[Candidate]) -> Candidate:
         """Of the candidates held back by the window that go with this one: the one that goes out."""
@@ -202,6 +212,19 @@ class Oracle:
             send_by=candidate.send_by,
             counts_toward_caps=rules.counts,
         )
+
+
+def tick_together(parts: Sequence[tuple[Oracle, Snapshot]], now: dt.datetime, approvals: Approvals) -> None:
+    """One tick of several oracles that share the rules and the profiles model, each with its own people.
+
+    Nobody's rules look at anybody else, but for guards: they count the messages of all people together.
+    """
+    judged = [oracle.judge(now, snapshot) for oracle, snapshot in parts]
+    campaigns = {campaign.campaign: campaign for _, snapshot in parts for campaign in snapshot.campaigns}
+    people = sum(len(snapshot.tables[oracle.policy.profiles.model]) for oracle, snapshot in parts)
+    held = hold_back(judged, campaigns, people, approvals, now)
+    for (oracle, snapshot), found in zip(parts, judged, strict=True):
+        oracle.record([guarded(each, held) for each in found], now, snapshot)
 
 
 def _people_in(view: TickView, model: str) -> set[str]:

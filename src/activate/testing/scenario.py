@@ -24,8 +24,10 @@ from activate.campaign import Campaign
 from activate.policy import Policy
 from activate.policy import State as StatePolicy
 from activate.project import Model, Project, Relation
-from activate.tables import AUDITS, DECISIONS, DELIVERIES, ENTRIES, MESSAGES, Table
+from activate.record.approvals import grant
+from activate.tables import APPROVALS, AUDITS, DECISIONS, DELIVERIES, ENTRIES, MESSAGES, Table
 from activate.testing.oracle import Oracle
+from activate.testing.oracle_guard import Approval
 from activate.testing.oracle_state import Predicate, Snapshot
 from activate.testing.worlds import FILTERS
 from activate.testing.worlds_compare import actual_tables, differences, expected_tables
@@ -166,6 +168,15 @@ class Scenario:
         self.deliveries.append(row)
         return self
 
+    def approve(self, campaign: str, messages: int, at: str, expires: str = "2100-01-01") -> str:
+        """Let up to so many messages of a campaign pass its guard once; returns the approval's id."""
+        now, expires_at = parse_instant(at), parse_instant(expires)
+        self.oracle.approvals.given.append(Approval(campaign, messages, now, expires_at))
+        return grant(
+            self.warehouse, self.project(), subject="campaign", name=campaign, kind="messages", ceiling=messages,
+            granted_by="somebody", now=now, expires_at=expires_at,
+        )  # fmt: skip
+
     # -- running --------------------------------------------------------------------------------------------------
 
     def tick(self, at: str) -> list[str]:
@@ -252,6 +263,11 @@ class Scenario:
         owned = {entry["entry_id"] for entry in self.entries(user_id)}
         rows = read(self.warehouse, Relation(self.state_schema, AUDITS.name), AUDITS.names)
         return sorted((row for row in rows if row["entry_id"] in owned), key=lambda row: row["recorded_at"])
+
+    def approvals(self) -> list[dict[str, Any]]:
+        """The rows of `approvals`, oldest first."""
+        rows = read(self.warehouse, Relation(self.state_schema, APPROVALS.name), APPROVALS.names)
+        return sorted(rows, key=lambda row: (row["recorded_at"], row["status"]))
 
     def _read(self, table: Table, user_id: str | None, order: str) -> list[dict[str, Any]]:
         rows = read(self.warehouse, Relation(self.state_schema, table.name), table.names)

@@ -2,7 +2,7 @@
 
 A *batch* is one policy, a few tick instants and some independent *worlds* that share them: a few people, everything
 they do, and the campaigns they meet. Nobody in one world has anything to do with anybody in another, so one run of the
-engine answers for all of them at once.
+engine answers for all of them at once; only guards count the messages of all worlds together.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 from activate.campaign import Campaign
 from activate.policy import Policy
 from activate.project import Model, Relation
-from activate.testing.oracle import Oracle
+from activate.testing.oracle import Oracle, tick_together
+from activate.testing.oracle_guard import Approval, Approvals
 from activate.testing.oracle_state import Message, Predicate, Row, Snapshot, State
 
 PROFILE_COLUMNS = {
@@ -115,6 +116,16 @@ class World:
 
 
 @dataclass(frozen=True)
+class Leave:
+    """Somebody approves, just before a tick, up to `ceiling` messages of a campaign."""
+
+    tick: int
+    campaign: str
+    ceiling: int
+    expires_at: dt.datetime
+
+
+@dataclass(frozen=True)
 class Batch:
     """Worlds that share a policy and the ticks. `instants_with_zone`: the tables' times are TIMESTAMPs with zone."""
 
@@ -123,6 +134,11 @@ class Batch:
     worlds: tuple[World, ...]
     integer_keys: bool = False
     instants_with_zone: bool = False
+    approvals: tuple[Leave, ...] = ()
+
+    def leave(self, tick: int) -> list[Leave]:
+        """What is approved just before a tick."""
+        return [each for each in self.approvals if each.tick == tick]
 
     def world_of(self, user_id: str) -> str:
         """The name of the world that a person lives in."""
@@ -173,13 +189,19 @@ def delivery_rows(messages: Sequence[Message], fates: Sequence[Sequence[tuple[st
     return rows
 
 
-def simulate(batch: Batch, world: World) -> tuple[State, list[list[dict[str, Any]]]]:
-    """What the oracle makes of a world: its state at the end, and the deliveries after each tick."""
-    oracle = Oracle(batch.policy, world.models, FILTERS)
-    deliveries: list[list[dict[str, Any]]] = []
-    for now, moment in zip(batch.ticks, world.moments, strict=True):
-        so_far = [row for rows in deliveries for row in rows]
-        known = len(oracle.state.messages)
-        oracle.tick(now, Snapshot(moment.campaigns, moment.tables, so_far))
-        deliveries.append(delivery_rows(oracle.state.messages[known:], moment.fates))
-    return oracle.state, deliveries
+def simulate(batch: Batch) -> list[tuple[State, list[list[dict[str, Any]]]]]:
+    """What the oracle makes of a batch: for each world its state at the end, and the deliveries after each tick."""
+    oracles = [Oracle(batch.policy, world.models, FILTERS) for world in batch.worlds]
+    deliveries: list[list[list[dict[str, Any]]]] = [[] for _ in batch.worlds]
+    approvals = Approvals()
+    for tick, now in enumerate(batch.ticks):
+        approvals.given += [Approval(each.campaign, each.ceiling, now, each.expires_at) for each in batch.leave(tick)]
+        parts = []
+        for oracle, world, rows in zip(oracles, batch.worlds, deliveries, strict=True):
+            moment, so_far = world.moments[tick], [row for found in rows for row in found]
+            parts.append((oracle, Snapshot(moment.campaigns, moment.tables, so_far)))
+        known = [len(oracle.state.messages) for oracle in oracles]
+        tick_together(parts, now, approvals)
+        for oracle, world, rows, before in zip(oracles, batch.worlds, deliveries, known, strict=True):
+            rows.append(delivery_rows(oracle.state.messages[before:], world.moments[tick].fates))
+    return [(oracle.state, rows) for oracle, rows in zip(oracles, deliveries, strict=True)]

@@ -39,7 +39,9 @@ def _smaller(batch: Batch) -> Iterator[Batch]:
     for index in reversed(range(len(batch.ticks))):
         worlds = tuple(replace(w, moments=w.moments[:index] + w.moments[index + 1 :]) for w in batch.worlds)
         if len(batch.ticks) > 1:
-            yield replace(batch, ticks=batch.ticks[:index] + batch.ticks[index + 1 :], worlds=worlds)
+            leave = tuple(replace(a, tick=a.tick - (a.tick > index)) for a in batch.approvals if a.tick != index)
+            ticks = batch.ticks[:index] + batch.ticks[index + 1 :]
+            yield replace(batch, ticks=ticks, worlds=worlds, approvals=leave)
     if len(batch.worlds) == 1:
         yield from (replace(batch, worlds=(world,)) for world in _smaller_worlds(batch.worlds[0]))
     for name, plain in (("time_window", None), ("global_control", None), ("scan", type(batch.policy.scan)())):
@@ -49,6 +51,8 @@ def _smaller(batch: Batch) -> Iterator[Batch]:
     for index in range(len(caps)):
         fewer = batch.policy.model_copy(update={"frequency_caps": caps[:index] + caps[index + 1 :]})
         yield replace(batch, policy=fewer)
+    for index in range(len(batch.approvals)):
+        yield replace(batch, approvals=batch.approvals[:index] + batch.approvals[index + 1 :])
     if batch.instants_with_zone:
         yield replace(batch, instants_with_zone=False)
 
@@ -113,7 +117,7 @@ def _simpler_campaigns(world: World, name: str) -> Iterator[World]:
 def describe(batch: Batch, found: Sequence[Difference]) -> str:
     """The batch and the differences as text: what each tick saw when it saw something new, then what went wrong."""
     policy = batch.policy.model_dump_json(by_alias=True, exclude_defaults=True, exclude={"events", "channels"})
-    lines = [f"policy: {policy}"]
+    lines = [f"policy: {policy}", *(f"{leave}" for leave in batch.approvals)]
     for world in batch.worlds:
         lines += [f"world {world.name}: " + ", ".join(f"{m.name} ({m.kind})" for m in world.models.values())]
         seen: set[str] = set()

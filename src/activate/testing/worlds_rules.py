@@ -140,6 +140,12 @@ def _audience(rng: Random, segments: Sequence[str]) -> dict[str, Any]:
     return {**lists, "recheck": not chance(rng, 4)}
 
 
+def _guard(rng: Random) -> object:
+    """The worlds' people are a hundred or two, so that 1% of them is a message or two."""
+    limit = pick(rng, *[None] * 12, 1, 2, 4, "0.7%", "1.45%", "3%")
+    return None if limit is None else {"max_messages": limit}
+
+
 def draft_campaign(rng: Random, name: str, model: str, segments: Sequence[str], instants: Instants) -> dict[str, Any]:
     """A campaign that people of `model` enter, as its file would have it."""
     class_ = pick(rng, *["marketing"] * 5, "transactional")
@@ -161,6 +167,7 @@ def draft_campaign(rng: Random, name: str, model: str, segments: Sequence[str], 
         "time_window": _window(rng, class_),
         "when_capped": pick(rng, "drop", "wait"),
         "counts_toward_caps": pick(rng, None, None, None, True, False),
+        "guard": _guard(rng),
         "on_suppressed": pick(rng, "advance", "advance", "exit"),
         "on_edit": pick(rng, "keep", "adopt"),
     }

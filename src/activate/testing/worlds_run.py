@@ -13,6 +13,7 @@ from sqlglot import exp
 from activate import run
 from activate.policy import State as StatePolicy
 from activate.project import Model, Project, Relation
+from activate.record.approvals import grant
 from activate.tables import DELIVERIES
 from activate.testing.worlds import (
     EVENT_COLUMNS,
@@ -79,7 +80,14 @@ class Engine:
         self.load(tick)
         campaigns = {c.campaign: c for world in self.batch.worlds for c in world.moments[tick].campaigns}
         project = Project(Path(), "worlds", self.policy, tuple(campaigns.values()), self.models)
-        run.decide(self.warehouse, project, self.batch.ticks[tick])
+        now = self.batch.ticks[tick]
+        run.migrate_state(self.warehouse, project, now)
+        for each in self.batch.leave(tick):
+            grant(
+                self.warehouse, project, subject="campaign", name=each.campaign, kind="messages", ceiling=each.ceiling,
+                granted_by="somebody", now=now, expires_at=each.expires_at,
+            )  # fmt: skip
+        run.decide(self.warehouse, project, now)
         types = {column.name: column.type.lower() for column in DELIVERIES.columns}
         append(self.warehouse, Relation(self.state_schema, DELIVERIES.name), types, deliveries)
 
@@ -91,7 +99,7 @@ class Engine:
 
 def both(warehouse: Warehouse, batch: Batch) -> tuple[Tables, Tables]:
     """What the oracle expects of the batch, and what the engine makes of it."""
-    simulated = [simulate(batch, world) for world in batch.worlds]
+    simulated = simulate(batch)
     engine = Engine(warehouse, batch)
     try:
         for tick in range(len(batch.ticks)):

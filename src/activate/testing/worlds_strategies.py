@@ -9,7 +9,7 @@ The engine's time goes by campaigns, not by people, so the worlds of one town sh
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -19,7 +19,7 @@ from activate.campaign import Campaign
 from activate.policy import Policy
 from activate.project import Model
 from activate.testing.oracle_state import Row
-from activate.testing.worlds import FATES, Batch, Moment, World, model
+from activate.testing.worlds import FATES, Batch, Leave, Moment, World, model
 from activate.testing.worlds_people import Key, make_events, make_triggers, profiles_by_tick, segment_by_tick
 from activate.testing.worlds_random import chance, one_of, pick
 from activate.testing.worlds_rules import Instants, campaigns_by_tick, draft_campaign, make_policy, patient
@@ -101,6 +101,19 @@ def make_world(rng: Random, number: int, town: Town, instants: Instants, integer
     return World(name, town.models, tuple(moments))
 
 
+def make_approvals(rng: Random, campaigns: Sequence[str], ticks: Sequence[dt.datetime]) -> Iterator[Leave]:
+    """Approvals, of no use where the campaign has no guard; a campaign's have different ceilings."""
+    for campaign in campaigns:
+        for ceiling in rng.sample(range(2, 12), pick(rng, 0, 0, 1, 2)):
+            tick = rng.randrange(len(ticks))
+            yield Leave(
+                tick,
+                campaign,
+                ceiling,
+                one_of(rng, ticks[tick:]) if chance(rng, 3) else ticks[-1] + dt.timedelta(days=1),
+            )
+
+
 def make_batch(seed: int, towns: int = TOWNS, worlds_per_town: int = WORLDS_PER_TOWN) -> Batch:
     """The batch that belongs to the seed."""
     rng = Random(seed)  # noqa: S311 - no secret depends on it
@@ -113,7 +126,8 @@ def make_batch(seed: int, towns: int = TOWNS, worlds_per_town: int = WORLDS_PER_
         town = make_town(rng, number, ticks, instants)
         for _ in range(worlds_per_town):
             worlds.append(make_world(rng, len(worlds), town, instants, integer_keys))
-    return Batch(policy, ticks, tuple(worlds), integer_keys, instants_with_zone)
+    leave = tuple(make_approvals(rng, [f"t{number}_a" for number in range(towns)], ticks))
+    return Batch(policy, ticks, tuple(worlds), integer_keys, instants_with_zone, leave)
 
 
 def seeds() -> st.SearchStrategy[int]:

@@ -35,7 +35,15 @@ class Dialect:
 
     def json_object(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
         """An expression of type TEXT: a JSON object with these members."""
-        return exp.cast(_call("json_object", *_flat(pairs)), "TEXT")
+        return exp.cast(self.json_value(pairs), "TEXT")
+
+    def json_value(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
+        """A JSON object that may be a member of another."""
+        return _call("json_object", *_flat(pairs))
+
+    def sha256(self, text: exp.Expr) -> exp.Expr:
+        """The SHA-256 of a text's UTF-8 bytes, as 64 lower-case hexadecimal digits."""
+        return _call("sha2", text, exp.Literal.number(256))
 
     def json_text(self, document: exp.Expr, key: str) -> exp.Expr:
         """An expression of type TEXT: a top-level member of a JSON document (text or JSON), null if missing."""
@@ -75,6 +83,9 @@ class DuckDBDialect(Dialect):
         # found, and the search takes ten times as long as the writing.
         return [exp.Var(this="USING COMPRESSION uncompressed")] if column.many else []
 
+    def sha256(self, text: exp.Expr) -> exp.Expr:
+        return _call("sha256", text)
+
     def json_text(self, document: exp.Expr, key: str) -> exp.Expr:
         path = exp.Literal.string('$."' + key.replace('"', '\\"') + '"')
         return _call("json_extract_string", document, path)
@@ -88,7 +99,7 @@ class PostgresDialect(Dialect):
     any_decimal = "DECIMAL"
     indexes_keys = True
 
-    def json_object(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
+    def json_value(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
         # A PostgreSQL function takes at most 100 arguments, so wide rows are built in parts and joined.
         items = list(pairs.items())
         parts = [
@@ -98,7 +109,11 @@ class PostgresDialect(Dialect):
         whole = parts[0]
         for part in parts[1:]:
             whole = exp.DPipe(this=whole, expression=part)
-        return exp.cast(exp.paren(whole), "TEXT")
+        return exp.paren(whole)
+
+    def sha256(self, text: exp.Expr) -> exp.Expr:
+        read = _call("convert_to", text, exp.Literal.string("UTF8"))
+        return _call("encode", _call("sha256", read), exp.Literal.string("hex"))
 
     def json_text(self, document: exp.Expr, key: str) -> exp.Expr:
         return _call("json_extract_path_text", exp.cast(document, "JSON"), exp.Literal.string(key))
@@ -112,7 +127,10 @@ class RedshiftDialect(Dialect):
     dialect = "redshift"
 
     def json_object(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
-        return _call("JSON_SERIALIZE", _call("OBJECT", *_flat(pairs)))
+        return _call("JSON_SERIALIZE", self.json_value(pairs))
+
+    def json_value(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
+        return _call("OBJECT", *_flat(pairs))
 
     def json_text(self, document: exp.Expr, key: str) -> exp.Expr:
         return _call("JSON_EXTRACT_PATH_TEXT", document, exp.Literal.string(key), exp.true())
@@ -125,21 +143,33 @@ class SnowflakeDialect(Dialect):
     dialect = "snowflake"
 
     def json_object(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
-        return _call("TO_JSON", _call("OBJECT_CONSTRUCT_KEEP_NULL", *_flat(pairs)))
+        return _call("TO_JSON", self.json_value(pairs))
+
+    def json_value(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
+        return _call("OBJECT_CONSTRUCT_KEEP_NULL", *_flat(pairs))
 
 
 class BigQueryDialect(Dialect):
     dialect = "bigquery"
 
     def json_object(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
-        return _call("TO_JSON_STRING", _call("JSON_OBJECT", *_flat(pairs)))
+        return _call("TO_JSON_STRING", self.json_value(pairs))
+
+    def json_value(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
+        return _call("JSON_OBJECT", *_flat(pairs))
+
+    def sha256(self, text: exp.Expr) -> exp.Expr:
+        return _call("TO_HEX", _call("SHA256", text))
 
 
 class SparkDialect(Dialect):
     dialect = "spark"
 
     def json_object(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
-        return _call("TO_JSON", _call("NAMED_STRUCT", *_flat(pairs)))
+        return _call("TO_JSON", self.json_value(pairs))
+
+    def json_value(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
+        return _call("NAMED_STRUCT", *_flat(pairs))
 
 
 class DatabricksDialect(SparkDialect):
@@ -150,9 +180,15 @@ class TrinoDialect(Dialect):
     dialect = "trino"
 
     def json_object(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
+        return _call("JSON_FORMAT", self.json_value(pairs))
+
+    def sha256(self, text: exp.Expr) -> exp.Expr:
+        return _call("LOWER", _call("TO_HEX", _call("SHA256", _call("TO_UTF8", text))))
+
+    def json_value(self, pairs: Mapping[str, exp.Expr]) -> exp.Expr:
         keys = exp.Array(expressions=[exp.Literal.string(key) for key in pairs])
         values = exp.Array(expressions=[exp.cast(value, "JSON") for value in pairs.values()])
-        return _call("JSON_FORMAT", exp.cast(_call("MAP", keys, values), "JSON"))
+        return exp.cast(_call("MAP", keys, values), "JSON")
 
 
 DIALECTS: dict[str, Dialect] = {

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from activate.campaign import Campaign
 from activate.errors import Mistake, nearest
 from activate.expression import columns_of, parse_where
+from activate.families import family
 from activate.load.checks.scene import Columns, Scene
 from activate.load.parse import Path_
-from activate.load.types import family
 from activate.project import Model
 
 _ID = ("text", "integer", "decimal")

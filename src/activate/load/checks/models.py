@@ -11,17 +11,17 @@ from activate.load.checks.scene import Scene, unknown
 def models_exist(scene: Scene) -> Iterator[Mistake]:
     """Every model that the rules name is in dbt's manifest, has a table, and is a trigger or a segment as asked."""
     models = scene.project.models
-    for campaign, path, name, kind in scene.uses():
+    for owner, path, name, kind in scene.uses():
         if name not in models:
             of_kind = [other.name for other in models.values() if kind and other.kind == kind]
             message = (
                 unknown(f"{kind} model", name, of_kind) if kind else f"no dbt model {name!r}{nearest(name, models)}"
             )
-            yield scene.mistake(campaign, path, f"{message} (after adding a model, run `dbt parse`)")
+            yield scene.mistake(owner, path, f"{message} (after adding a model, run `dbt parse`)")
         elif name in scene.manifest.ephemeral:
-            yield scene.mistake(campaign, path, f"the model {name!r} is ephemeral, so there is no table to read")
+            yield scene.mistake(owner, path, f"the model {name!r} is ephemeral, so there is no table to read")
         elif kind and models[name].kind != kind and name not in scene.manifest.broken:
-            yield scene.mistake(campaign, path, _wrong_kind(name, models[name].kind, kind, path[0] == "enter"))
+            yield scene.mistake(owner, path, _wrong_kind(name, models[name].kind, kind, path[0] == "enter"))
 
 
 def _wrong_kind(name: str, found: str | None, wanted: str, in_enter: bool) -> str:

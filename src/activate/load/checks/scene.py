@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from activate.audience import EXTERNAL_ID, Audience
 from activate.campaign import Campaign
 from activate.errors import Mistake, nearest
 from activate.load.contracts import contract_place
@@ -15,6 +16,9 @@ from activate.load.manifest import Manifest
 from activate.load.parse import Path_
 from activate.load.rules import Positions
 from activate.project import Model, Project
+
+Owner = Campaign | Audience | None
+"""Whose file a mistake stands in; None: the policy's."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +53,22 @@ class Scene:
         declared = self.manifest.declared.get(name)
         return Columns(declared, name in self.manifest.enforced) if declared else None
 
-    def uses(self) -> Iterator[tuple[str | None, Path_, str, Literal["segment", "trigger"] | None]]:
-        """Every place where the rules name a model: campaign (None: the policy), path, model, the kind it must be."""
+    def uses(self) -> Iterator[tuple[Owner, Path_, str, Literal["segment", "trigger"] | None]]:
+        """Every place where the rules name a model: the file's owner, path, model, the kind it must be."""
         yield None, ("profiles", "model"), self.project.policy.profiles.model, None
         yield None, ("events", "model"), self.project.policy.events.model, None
         for campaign in self.project.campaigns:
-            name = campaign.campaign
             if campaign.enter.trigger is not None:
-                yield name, ("enter", "trigger"), campaign.enter.trigger, "trigger"
+                yield campaign, ("enter", "trigger"), campaign.enter.trigger, "trigger"
             if campaign.enter.segment is not None:
-                yield name, ("enter", "segment"), campaign.enter.segment, "segment"
+                yield campaign, ("enter", "segment"), campaign.enter.segment, "segment"
             for key, segments in (("in", campaign.audience.in_), ("not_in", campaign.audience.not_in)):
                 for index, segment in enumerate(segments):
-                    yield name, ("audience", key, index), segment, "segment"
+                    yield campaign, ("audience", key, index), segment, "segment"
+        for audience in self.project.audiences:
+            yield audience, ("segment",), audience.segment, "segment"
+            for index, segment in enumerate(audience.exclude):
+                yield audience, ("exclude", index), segment, "segment"
 
     @cached_property
     def used_models(self) -> tuple[Model, ...]:
@@ -71,16 +78,25 @@ class Scene:
 
     def mistake(
         self,
-        campaign: Campaign | str | None,
+        owner: Owner,
         path: Path_,
         message: str,
         *,
         severity: str = "error",
         part: Literal["key", "value"] = "value",
     ) -> Mistake:
-        """A mistake at a path of a campaign's file, or of the policy's for None."""
-        name = campaign.campaign if isinstance(campaign, Campaign) else campaign
-        return self.positions.mistake(name, path, message, severity=severity, part=part)
+        """A mistake at a path of a campaign's or an audience's file, or of the policy's for None."""
+        return self.positions.mistake(owner, path, message, severity=severity, part=part)
+
+    def column_of(self, audience: Audience, column: str) -> tuple[str, Columns | None]:
+        """Where an audience's column is: the model's name (the segment, else the profiles) and what is known of it."""
+        profiles = self.project.policy.profiles
+        if column == EXTERNAL_ID:
+            return audience.segment, None
+        in_segment, in_profiles = self.columns(audience.segment), self.columns(profiles.model)
+        if in_segment is None or column in in_segment.types or in_profiles is None:
+            return audience.segment, in_segment
+        return (profiles.model, in_profiles) if column in in_profiles.types else (audience.segment, in_segment)
 
     def model_mistake(self, model: Model, message: str, *, severity: str = "error") -> Mistake:
         """A mistake in a model's contract, at the line where dbt's files declare it."""

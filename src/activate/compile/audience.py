@@ -1,0 +1,451 @@
+"""An audience's change set as SQL: who is wanted, who is held, and what has to be told to the destination.
+
+Reads the segment, the profiles where they are needed, and what the destination acknowledged; writes temporary tables
+only. A row is compared by its canonical hash, member by member, so that a row the destination refused is still different.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+from sqlglot import exp
+
+from activate.audience import EXTERNAL_ID, Audience, Mapped
+from activate.compile.rulebook import cut
+from activate.compile.sql import case, create, literal, replace_tables, tree
+from activate.compile.values import Value, hashed, problem, row_hash, uniform, value
+from activate.compile.world import column_of, consent, type_of
+from activate.project import Model, Project
+from activate.warehouses.dialect import Dialect
+
+WORK, TOUCHED, DOUBLED = "audience_work", "audience_touched", "audience_doubled"
+SENT = ("add", "update", "remove")
+
+
+@dataclass(frozen=True)
+class Held:
+    """Where the state of an audience stands: see `activate.tables.AUDIENCE_SYNCS`.
+
+    `generation` is the copy in `audience_members` that counts (0: none), `first_wave` the first wave not in it, and
+    `has_later` tells whether there are changes from it on.
+    """
+
+    generation: int = 0
+    first_wave: int = 1
+    has_later: bool = False
+
+
+class Step(NamedTuple):
+    """One statement of a change set."""
+
+    name: str
+    doc: str
+    sql: exp.Expr
+    creates: str | None = None
+
+
+# Every wave of a member with its outcome; a claim without an outcome stays a claim, and so a doubt.
+_TOUCHED = """
+WITH waves AS (
+  SELECT c.member, c.wave, MAX(c.user_id) AS user_id, MAX(c.change) AS change, MAX(c.row_hash) AS row_hash,
+    MAX(c.mapping_version) AS mapping_version,
+    COALESCE(MAX(CASE WHEN c.status <> 'claimed' THEN c.status END), 'claimed') AS status
+  FROM state.audience_changes AS c
+  WHERE c.audience = :audience AND c.destination = :destination AND c.wave >= :first_wave AND c.status <> 'invalid'
+  GROUP BY c.member, c.wave
+), marks AS (
+  SELECT w.member, MAX(w.user_id) AS user_id,
+    MAX(CASE WHEN w.status IN ('accepted', 'baselined', 'observed') THEN w.wave ELSE 0 END) AS sure,
+    MAX(CASE WHEN w.status IN ('claimed', 'unknown') THEN w.wave ELSE 0 END) AS doubt,
+    MAX(CASE WHEN w.status = 'rejected' THEN w.wave ELSE 0 END) AS refused,
+    MAX(CASE WHEN w.status IN ('accepted', 'baselined', 'observed', 'released') THEN w.wave ELSE 0 END) AS cleared
+  FROM waves AS w GROUP BY w.member
+), failures AS (
+  SELECT w.member, COUNT(*) AS attempts FROM waves AS w JOIN marks AS m ON m.member = w.member
+  WHERE w.status = 'failed' AND w.wave > m.cleared AND w.wave > m.refused GROUP BY w.member
+)
+SELECT m.member, m.user_id,
+  CASE WHEN m.doubt > m.sure THEN TRUE WHEN m.sure > 0 THEN s.change <> 'remove'
+    ELSE COALESCE(b.is_present, FALSE) END AS is_present,
+  CASE WHEN m.doubt > m.sure THEN NULL WHEN m.sure > 0 THEN s.row_hash ELSE b.row_hash END AS row_hash,
+  CASE WHEN m.doubt > m.sure THEN NULL WHEN m.sure > 0 THEN s.mapping_version ELSE b.mapping_version END
+    AS mapping_version,
+  CASE WHEN m.refused > m.cleared THEN r.change WHEN m.cleared = 0 THEN b.refused_change END AS refused_change,
+  CASE WHEN m.refused > m.cleared THEN r.row_hash WHEN m.cleared = 0 THEN b.refused_hash END AS refused_hash,
+  COALESCE(f.attempts, 0) + CASE WHEN m.cleared = 0 AND m.refused = 0 THEN COALESCE(b.attempts, 0) ELSE 0 END
+    AS attempts
+FROM marks AS m
+LEFT JOIN waves AS s ON s.member = m.member AND s.wave = m.sure
+LEFT JOIN waves AS r ON r.member = m.member AND r.wave = m.refused
+LEFT JOIN failures AS f ON f.member = m.member
+LEFT JOIN (:base) AS b ON b.member = m.member
+"""
+
+_BASE = """
+SELECT a.member, a.user_id, a.is_present, a.row_hash, a.mapping_version, a.refused_change, a.refused_hash, a.attempts
+FROM state.audience_members AS a
+WHERE a.audience = :audience AND a.destination = :destination AND a.generation = :generation
+"""
+
+_BOTH = """
+SELECT b.member, b.user_id, b.is_present, b.row_hash, b.mapping_version, b.refused_change, b.refused_hash, b.attempts
+FROM (:base) AS b LEFT JOIN audience_touched AS n ON n.member = b.member WHERE n.member IS NULL
+UNION ALL
+SELECT t.member, t.user_id, t.is_present, t.row_hash, t.mapping_version, t.refused_change, t.refused_hash, t.attempts
+FROM audience_touched AS t
+"""
+
+# Of the people who share an identifier one stands for it: one who is wanted, if there is one. An excluded person
+# bars the identifier, whoever else has it.
+_DOUBLED_MEMBERS = """
+SELECT s.member, COALESCE(MIN(CASE WHEN s.left_out IS NULL AND s.problem IS NULL THEN s.user_id END), MIN(s.user_id))
+  AS keeper, MAX(CASE WHEN s.left_out = 'excluded' THEN 1 ELSE 0 END) AS barred
+FROM (:source) AS s WHERE NOT s.member IS NULL GROUP BY s.member HAVING COUNT(*) > 1
+"""
+
+_DOUBLED_KEYS = (
+    "SELECT s.user_id FROM (:source) AS s WHERE NOT s.user_id IS NULL GROUP BY s.user_id HAVING COUNT(*) > 1"
+)
+
+
+# What a run changed and no later one changed again.
+_UNDONE = """
+SELECT c.member, c.user_id, CASE c.change WHEN 'add' THEN 'remove' WHEN 'remove' THEN 'add' ELSE 'kept' END AS verdict
+FROM state.audience_changes AS c
+JOIN (
+  SELECT n.member, MAX(n.wave) AS wave FROM state.audience_changes AS n
+  WHERE n.audience = :audience AND n.destination = :destination
+    AND n.status IN ('accepted', 'baselined', 'observed', 'unknown')
+  GROUP BY n.member
+) AS l ON l.member = c.member AND l.wave = c.wave
+WHERE c.audience = :audience AND c.destination = :destination AND c.run_id = :undone AND c.status IN ('accepted', 'unknown')
+"""
+
+
+class ChangeSet:
+    """The statements that compute one audience's change set into `audience_work`.
+
+    `audience_work` has a row for each member who is not as the destination holds them, and for each person who cannot be
+    or is not to be sent: seq, member, user_id, verdict (`add`, `update`, `remove`, `remapped`, `refused`, `invalid`,
+    `left_out`), reason, row_hash, attempts, and a column per field, named f0, f1, … in the order of `fields`.
+    """
+
+    def __init__(
+        self, project: Project, dialect: Dialect, audience: Audience, held: Held, *, full: bool = False,
+        keep_unchanged: bool = False,
+    ) -> None:  # fmt: skip
+        self.project = project
+        self.dialect = dialect
+        self.audience = audience
+        self.held = held
+        self._full = full
+        self._keep = keep_unchanged
+        self._segment = project.models[audience.segment]
+        self._profiles = project.models[project.policy.profiles.model]
+        self.fields = self._fields()
+
+    @property
+    def constants(self) -> dict[str, exp.Expr]:
+        """What the texts' placeholders stand for."""
+        return {
+            "audience": literal(self.audience.audience),
+            "destination": literal(self.audience.destination),
+            "generation": literal(self.held.generation),
+            "first_wave": literal(self.held.first_wave),
+        }
+
+    def steps(self, has_doubled_keys: bool = True, has_doubled_members: bool = True) -> Iterator[Step]:
+        """Everything in order. The caller may leave out what it found to be empty."""
+        if self.held.has_later:
+            touched = tree(_TOUCHED, **self.constants, base=self._base())
+            yield self._step("audience.touched", "What became of members since the last copy.", touched, TOUCHED)
+        yield self._step(
+            "audience.work", "The change set.", self._numbered(has_doubled_keys, has_doubled_members), WORK
+        )
+
+    def doubled(self) -> Iterator[Step]:
+        """Who is in the segment more than once, and which identifiers several people have."""
+        source = self._source(values=False)
+        yield self._step("audience.doubled_keys", "People who are in the segment twice.",
+                         tree(_DOUBLED_KEYS, source=source), f"{DOUBLED}_keys")  # fmt: skip
+        if not self.audience.by_key:
+            yield self._step("audience.doubled_members", "Identifiers that several people have.",
+                             tree(_DOUBLED_MEMBERS, source=source), f"{DOUBLED}_members")  # fmt: skip
+
+    def held_query(self) -> exp.Query:
+        """Everybody the destination was told about, as it stands; needs `audience_touched` where there is something later."""
+        found: exp.Query = tree(_BOTH, base=self._base()) if self.held.has_later else self._base()
+        self._point(found)
+        return found
+
+    def undo(self, run_id: str) -> exp.Expr:
+        """`audience_work` with the inverse of a run; `kept` are updates, whose old values are nowhere kept."""
+        found = exp.select(
+            exp.alias_(exp.Window(this=exp.RowNumber()), "seq"), "u.member", "u.user_id", "u.verdict",
+            "CAST(NULL AS TEXT) AS reason", "CAST(NULL AS TEXT) AS row_hash", "0 AS attempts",
+        ).from_(tree(_UNDONE, **self.constants, undone=literal(run_id)).subquery("u"))  # fmt: skip
+        for model, alias in ((self._segment, "t"), (self._profiles_as_keyed(), "p")):
+            on = self._key(alias, model).eq(exp.column("user_id", table="u"))
+            found = found.join(model.relation.table(alias), on=on, join_type="left")
+        for number, field in enumerate(self.fields.values()):
+            found = found.select(exp.alias_(field.sent.copy(), f"f{number}"))
+        return self._point(create(WORK, found))
+
+    # -- the source -----------------------------------------------------------------------------------------------
+
+    def _step(self, name: str, doc: str, query: exp.Expr, table: str) -> Step:
+        return Step(name, doc, self._point(create(table, query)), table)
+
+    def _point(self, query: exp.Expr) -> exp.Expr:
+        return replace_tables(query, self.project.policy.state.schema_, {})
+
+    def _base(self) -> exp.Query:
+        return tree(_BASE, **self.constants)
+
+    def _fields(self) -> dict[str, Value]:
+        audience = self.audience
+        found = {name: self._value(mapped) for name, mapped in audience.fields.items()}
+        by = audience.identify_by
+        if audience.by_key and by.column not in (None, EXTERNAL_ID) and by.column not in found:
+            found[str(by.column)] = self._value(by)
+        if audience.split is not None and audience.split.field is not None:
+            found[audience.split.field] = Value(exp.cast(self._arm(), "TEXT"), "text")
+        return found
+
+    def _place(self, name: str) -> tuple[Model, str]:
+        """The model that has a column, and its alias: the segment first, then the profiles."""
+        low = name.lower()
+        if any(known.lower() == low for known in self._segment.columns) or not any(
+            known.lower() == low for known in self._profiles.columns
+        ):
+            return self._segment, "t"
+        return self._profiles, "p"
+
+    def _value(self, mapped: Mapped) -> Value:
+        if mapped.column is None:
+            return value(mapped, None, "", self.dialect)
+        if mapped.column == EXTERNAL_ID:
+            return value(mapped, self._key(), "text", self.dialect)
+        model, alias = self._place(mapped.column)
+        return value(
+            mapped, column_of(model, mapped.column, alias), type_of(model, mapped.column, "text"), self.dialect
+        )
+
+    def _key(self, alias: str = "t", model: Model | None = None) -> exp.Expr:
+        model = model or self._segment
+        name = model.key or self.project.policy.profiles.key
+        found = column_of(model, name, alias)
+        return self.dialect.text(found, type_of(model, name, "text"))
+
+    def _source(self, values: bool) -> exp.Select:
+        """The segment's rows: user_id, member, problem, left_out, and (if asked for) row_hash and the fields' values."""
+        by = self.audience.identify_by
+        key = exp.func("NULLIF", self._key(), literal(""))
+        reasons: list[tuple[exp.Expr, exp.Expr]] = [(key.copy().is_(exp.null()), literal("null_key"))]
+        member: exp.Expr = key.copy()
+        uses_profiles = self._uses_profiles(values)
+        if by.column != EXTERNAL_ID:
+            model, alias = self._place(str(by.column))
+            text = self.dialect.text(column_of(model, str(by.column), alias), type_of(model, str(by.column), "text"))
+            text = uniform(text, by)
+            fault = problem(by, text)
+            reasons.append((exp.not_(fault.copy().is_(exp.null())), fault))
+            if by.hash is not None:
+                member = case([(fault.copy().is_(exp.null()), hashed(text, by.hash, self.dialect))])
+        query = exp.select(key.as_("user_id"), exp.alias_(member, "member"), copy=False)
+        query = query.select(exp.alias_(exp.cast(case(reasons), "TEXT"), "problem"), copy=False)
+        query = query.from_(self._segment.relation.table("t"), copy=False)
+        if uses_profiles:
+            theirs = self._key("p", self._profiles_as_keyed())
+            query = query.join(
+                self._profiles.relation.table("p"), on=theirs.eq(self._key()), join_type="left", copy=False
+            )
+        query, left_out = self._left_out(query)
+        query = query.select(exp.alias_(exp.cast(left_out, "TEXT"), "left_out"), copy=False)
+        if values:
+            made = [self.fields[name] for name in sorted(self.fields)]
+            query = query.select(exp.alias_(row_hash(made), "row_hash"), copy=False)
+            for number, field in enumerate(self.fields.values()):
+                query = query.select(exp.alias_(field.sent.copy(), f"f{number}"), copy=False)
+        return query
+
+    def _profiles_as_keyed(self) -> Model:
+        model = self._profiles
+        return Model(model.name, model.relation, key=self.project.policy.profiles.key, columns=model.columns)
+
+    def _uses_profiles(self, values: bool) -> bool:
+        names = [self.audience.identify_by.column]
+        if values:
+            names += [mapped.column for mapped in self.audience.fields.values()]
+        return any(name not in (None, EXTERNAL_ID) and self._place(str(name))[1] == "p" for name in names)
+
+    # -- who is left out ------------------------------------------------------------------------------------------
+
+    def _left_out(self, query: exp.Select) -> tuple[exp.Select, exp.Expr]:
+        """The query with the joins that it needs, and why a person is not to be in the audience, or NULL."""
+        audience = self.audience
+        found: list[tuple[exp.Expr, exp.Expr]] = []
+        if audience.exclude:
+            query = self._join(query, "x", self._members_of(audience.exclude))
+            found.append((exp.not_(exp.column("user_id", table="x").is_(exp.null())), literal("excluded")))
+        if audience.consent is not None:
+            query = self._join(query, "y", self._consenting(audience.consent))
+            found.append((exp.column("user_id", table="y").is_(exp.null()), literal("no_consent")))
+        found += self._by_hash()
+        higher = self._higher()
+        if higher:
+            query = self._join(query, "z", self._members_of_audiences(higher))
+            found.append((exp.not_(exp.column("user_id", table="z").is_(exp.null())), literal("other_audience")))
+        return query, case(found)
+
+    def _by_hash(self) -> list[tuple[exp.Expr, exp.Expr]]:
+        audience = self.audience
+        found: list[tuple[exp.Expr, exp.Expr]] = []
+        if audience.control is not None:
+            drawn = exp.func("MD5", exp.DPipe(this=literal(f"audience|{audience.audience}|"), expression=self._key()))
+            found.append((exp.LT(this=drawn, expression=literal(cut(audience.control))), literal("control_group")))
+        if audience.split is not None and audience.split.take is not None:
+            mine = exp.EQ(this=self._arm(), expression=literal(audience.split.take))
+            found.append((exp.not_(mine), literal("other_arm")))
+        return found
+
+    def _arm(self) -> exp.Expr:
+        """The arm that a person falls into: the same for every audience that names the split."""
+        split = self.audience.split
+        if split is None:
+            raise AssertionError("only an audience with a split has arms")
+        drawn = exp.func("MD5", exp.DPipe(this=literal(f"split|{split.name}|"), expression=self._key()))
+        whole, upto = sum(split.arms.values()), 0
+        pairs = []
+        for name, weight in list(split.arms.items())[:-1]:
+            upto += weight
+            pairs.append((exp.LT(this=drawn.copy(), expression=literal(cut(Fraction(upto, whole)))), literal(name)))
+        return case(pairs, literal(list(split.arms)[-1]))
+
+    def _join(self, query: exp.Select, alias: str, people: exp.Query) -> exp.Select:
+        on = exp.column("user_id", table=alias).eq(self._key())
+        return query.join(people.subquery(alias), on=on, join_type="left", copy=False)
+
+    def _members_of(self, segments: tuple[str, ...]) -> exp.Query:
+        parts: list[exp.Query] = []
+        for name in segments:
+            model = self.project.models[name]
+            key = self._key("t", model)
+            parts.append(exp.select(exp.alias_(key, "user_id")).from_(model.relation.table("t")))
+        return _union(parts)
+
+    def _consenting(self, name: str) -> exp.Query:
+        channel = self.project.policy.channels[name]
+        model = self._profiles_as_keyed()
+        address = self.dialect.text(column_of(model, channel.address, "t"), type_of(model, channel.address, "text"))
+        reachable = exp.and_(exp.not_(address.is_(exp.null())), exp.NEQ(this=address.copy(), expression=literal("")))
+        agreed = exp.and_(reachable, consent(self.dialect, model, channel))
+        people = exp.select(exp.alias_(self._key("t", model), "user_id")).from_(model.relation.table("t"))
+        return people.where(agreed).distinct()
+
+    def _higher(self) -> list[Audience]:
+        """The audiences of the same group that come before this one."""
+        mine = self.audience
+        if mine.priority is None:
+            return []
+        rank = (-mine.priority, mine.audience)
+        return [
+            other for other in self.project.audiences
+            if other.priority is not None and other.exclusive == mine.exclusive
+            and (-other.priority, other.audience) < rank
+        ]  # fmt: skip
+
+    def _members_of_audiences(self, others: list[Audience]) -> exp.Query:
+        """Everybody whom an audience of higher priority would take, whether or not another one of them takes them first."""
+        parts: list[exp.Query] = []
+        for other in others:
+            alone = other.model_copy(update={"priority": None, "group": None})
+            source = ChangeSet(self.project, self.dialect, alone, Held())._source(values=False)
+            wanted = (
+                exp.select("o.user_id").from_(source.subquery("o")).where("o.left_out IS NULL AND o.problem IS NULL")
+            )
+            parts.append(wanted)
+        return _union(parts)
+
+    # -- the comparison -------------------------------------------------------------------------------------------
+
+    def _numbered(self, has_doubled_keys: bool, has_doubled_members: bool) -> exp.Select:
+        compared = self._compared(has_doubled_keys, has_doubled_members)
+        numbered = exp.alias_(exp.Window(this=exp.RowNumber()), "seq")
+        return exp.select(numbered, "v.*").from_(compared.subquery("v")).where("NOT v.verdict IS NULL")
+
+    def _compared(self, has_doubled_keys: bool, has_doubled_members: bool) -> exp.Select:
+        source: exp.Select = self._source(values=True)
+        problem_, left_out = tree("s.problem"), tree("s.left_out")
+        if has_doubled_keys or has_doubled_members:
+            marked = exp.select("s.*").from_(source.subquery("s"))
+            if has_doubled_keys:
+                marked = marked.join(f"{DOUBLED}_keys AS k", on="k.user_id = s.user_id", join_type="left")
+                problem_ = tree("CASE WHEN NOT s.doubled_key IS NULL THEN 'duplicate_key' ELSE s.problem END")
+                marked = marked.select("k.user_id AS doubled_key")
+            if has_doubled_members:
+                marked = marked.join(f"{DOUBLED}_members AS m", on="m.member = s.member", join_type="left")
+                marked = marked.select("m.keeper AS keeper", "m.barred AS barred")
+                problem_ = tree(
+                    "CASE WHEN s.problem IS NULL AND s.keeper <> s.user_id THEN 'duplicate_identifier' ELSE :before END",
+                    before=problem_,
+                )
+                left_out = tree("CASE WHEN s.barred = 1 THEN 'excluded' ELSE s.left_out END")
+            source = marked
+        verdict = self._verdict()
+        query = exp.select(
+            "COALESCE(c.member, h.member) AS member",
+            "COALESCE(c.user_id, h.user_id) AS user_id",
+            exp.alias_(verdict, "verdict"),
+            exp.alias_(tree("COALESCE(c.problem, c.left_out)"), "reason"),
+            "c.row_hash AS row_hash",
+            "COALESCE(h.attempts, 0) AS attempts",
+            *(f"c.f{number} AS f{number}" for number in range(len(self.fields))),
+        )
+        kept = ["user_id", "member", "row_hash", *(f"f{number}" for number in range(len(self.fields)))]
+        wanted = exp.select(*(f"s.{name}" for name in kept), "TRUE AS here")
+        wanted = wanted.select(exp.alias_(problem_, "problem"), exp.alias_(left_out, "left_out"))
+        wanted = wanted.from_(source.subquery("s"))
+        return query.from_(wanted.subquery("c")).join(
+            self.held_query().subquery("h"), on="h.member = c.member", join_type="full"
+        )
+
+    def _verdict(self) -> exp.Expr:
+        """What has to be told of a member; NULL: nothing."""
+        mode, audience = self.audience.mode, self.audience
+        removal = "'remove'" if mode == "mirror" else "NULL"
+        # Suppression lists always win: whoever is on one is taken out in every mode.
+        barred = f"CASE WHEN c.left_out IN ('excluded', 'no_consent') THEN 'remove' ELSE {removal} END"
+        update = "'update'" if mode != "add_only" else "NULL"
+        remapped = "'update'" if audience.on_new_mapping == "resend" and mode != "add_only" else (
+            "'remapped'" if mode != "add_only" else "NULL"
+        )  # fmt: skip
+        same = "'update'" if self._full else "'unchanged'" if self._keep else "NULL"
+        return tree(
+            f"""
+            CASE
+              WHEN c.here IS NULL THEN CASE WHEN NOT h.is_present THEN NULL
+                WHEN h.refused_change = 'remove' THEN 'refused' ELSE {removal} END
+              WHEN NOT c.problem IS NULL THEN 'invalid'
+              WHEN NOT c.left_out IS NULL THEN CASE WHEN NOT COALESCE(h.is_present, FALSE) THEN 'left_out'
+                WHEN h.refused_change = 'remove' THEN 'refused' ELSE COALESCE({barred}, 'left_out') END
+              WHEN h.refused_hash = c.row_hash AND h.refused_change <> 'remove' THEN 'refused'
+              WHEN NOT COALESCE(h.is_present, FALSE) THEN 'add'
+              WHEN h.row_hash IS NULL THEN 'add'
+              WHEN COALESCE(h.mapping_version, '') <> :mapping THEN {remapped}
+              WHEN h.row_hash <> c.row_hash THEN {update}
+              ELSE {same}
+            END
+            """,
+            mapping=literal(audience.mapping_version),
+        )
+
+
+def _union(parts: list[exp.Query]) -> exp.Query:
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = exp.union(whole, part, distinct=True)
+    return whole if len(parts) > 1 else exp.select("u.user_id").distinct().from_(whole.subquery("u"))

@@ -1,0 +1,48 @@
+"""A connection for each kind of destination, and the members that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
+
+from activate.deliver.carry import InDoubt, NotTaken
+from activate.deliver.http import HttpCarrier
+from activate.deliver.sync import AudienceCarrier
+from activate.deliver.tables import TableCarrier
+from activate.destinations.base import Destination, MembersRequest
+from activate.errors import DeliveryError
+from activate.providers.base import HttpAnswer, Unusable
+from activate.warehouses.base import Warehouse
+
+_PAGES = 100_000
+
+
+def carrier_for(destination: Destination, open_warehouse: Callable[[str | None], Warehouse]) -> AudienceCarrier:
+    """A connection of the kind that the destination's requests need, used by one thread."""
+    if destination.transport == "table":
+        return TableCarrier(open_warehouse)
+    return cast("AudienceCarrier", HttpCarrier(destination.limits.timeout_seconds))
+
+
+def members(destination: Destination, carrier: AudienceCarrier, audience: str, at: int) -> Iterator[Sequence[str]]:
+    """Stream the members that a destination holds; `at` (Unix seconds) is what HTTP questions are signed with.
+
+    Raises DeliveryError when it cannot be asked, or does not answer as it should: half an answer is none.
+    """
+    question = destination.ask_members(audience)
+    for _ in range(_PAGES):
+        if question is None:
+            return
+        try:
+            if isinstance(question, MembersRequest):
+                yield from carrier.members(question)  # type: ignore[attr-defined]  # the carriers of tables and files
+                return
+            answer = carrier.carry(destination.sign(question, at))
+            page = destination.read_members(cast("HttpAnswer", answer))
+        except (NotTaken, InDoubt) as error:
+            raise DeliveryError(f"{destination.name}: its members cannot be read ({error.code})") from None
+        except Unusable as error:
+            raise DeliveryError(f"{destination.name}: {error}") from None
+        yield page.members
+        question = page.more
+    raise DeliveryError(f"{destination.name}: its members do not end")

@@ -1,0 +1,443 @@
+"""Sends one audience's changes: page by page claim, send in batches, record. Removals come before additions.
+
+A page is claimed before it is sent and its outcome is recorded after, so that after a crash nobody is taken for absent who
+may be at the destination: what is in doubt is sent, or removed, again. Destinations hold sets, so again does no harm.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Protocol, cast
+
+import pyarrow as pa
+from sqlglot import exp
+
+from activate.deliver.carry import InDoubt, NotTaken, Refused
+from activate.deliver.hand_over import TRIES, Clock
+from activate.deliver.http import retry_after
+from activate.deliver.pace import Breaker, Pace
+from activate.destinations.base import (
+    CHANGE,
+    MEMBER,
+    ROW,
+    USER_ID,
+    Changes,
+    Destination,
+    Pending,
+    Phase,
+    Refusal,
+    Request,
+    RowStatus,
+    Verdict,
+)
+from activate.providers.base import HttpAnswer, HttpRequest, Unusable
+from activate.warehouses.dialect import Dialect
+
+PAGE = 25_000
+_PAGE_SECONDS = 10.0
+_FIRST_BACKOFF, _LONGEST_WAIT, _LONGEST_JOB = 0.5, 60.0, 600.0
+PageRange = tuple[int, int]
+Progress = Callable[[str, int, int], None]
+"""Told the audience's name, how many changes have been dealt with, and how many there are."""
+
+
+class AudienceCarrier(Protocol):
+    """One connection to a destination, used by one thread."""
+
+    def carry(self, request: Request) -> HttpAnswer | None:
+        """Hand one request over; raises NotTaken, InDoubt, Refused, or Unusable. No error quotes the request."""
+
+    def close(self) -> None:
+        """Give the connection back."""
+
+
+class Whole(AudienceCarrier, Protocol):
+    """A connection to a destination that acknowledges a sync as a whole."""
+
+    def finish(self) -> None:
+        """Publish what was handed over; raises NotTaken or InDoubt."""
+
+    def abandon(self) -> None:
+        """Drop what was handed over."""
+
+
+class Book(Protocol):
+    """What the sync needs of the state; `activate.record.audiences.AudienceBook` keeps it."""
+
+    def pages(self, phase: str, size: int) -> list[PageRange]:
+        """Ranges of `seq` with at most `size` rows of the phase."""
+
+    def rows(self, phase: str, page: PageRange, columns: Mapping[str, exp.Expr]) -> pa.RecordBatch:
+        """The rows of a page."""
+
+    def claim(self, phase: str, page: PageRange, wave: int) -> None:
+        """Record that a page is about to be sent."""
+
+    def settle(self, phase: str, page: PageRange, wave: int, status: str, code: str | None, error: str | None = None,
+               refusals: list[tuple[int, str, str, str | None]] = ...) -> None:  # fmt: skip
+        """Record what became of a page."""
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """What is to be sent: the phases in order, how many changes each has, and the fields in the work table's order.
+
+    Phases are `suppress` and `remove`, then `upsert`, or `add` or `update` where the other is withheld.
+    """
+
+    audience: str
+    run_id: str
+    now: dt.datetime
+    counts: Mapping[str, int]
+    fields: tuple[str, ...]
+    first_wave: int
+
+
+@dataclass
+class Sent:
+    """What one sync did: changes by kind and by status, and why it stopped, if it did."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
+    requests: int = 0
+    waves: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What became of a batch that began at `start` in its page: one verdict for all rows but some."""
+
+    start: int
+    count: int
+    verdict: Verdict
+    excused: bool = False
+
+
+class Sync:
+    """One audience's sync, from its change set to the outcomes."""
+
+    def __init__(
+        self, destination: Destination, book: Book, shipment: Shipment, dialect: Dialect,
+        make_carrier: Callable[[], AudienceCarrier], clock: Clock | None = None, on_progress: Progress | None = None,
+    ) -> None:  # fmt: skip
+        self._destination = destination
+        self._book = book
+        self._shipment = shipment
+        self._dialect = dialect
+        self._make_carrier = make_carrier
+        self._clock = clock or Clock()
+        self._progress = on_progress
+        limits = destination.limits
+        self._pace = Pace(limits.per_second, self._clock.monotonic, self._clock.sleep)
+        self.breaker = Breaker(max(5, 3 * limits.concurrency))
+        self._count = threading.Lock()
+        self._own = threading.local()
+        self._carriers: list[AudienceCarrier] = []
+        self.sent = Sent()
+
+    def run(self) -> Sent:
+        """Send everything; what goes wrong with the destination is in the answer, the warehouse's errors are raised."""
+        try:
+            if self._destination.abilities.whole:
+                self._as_a_whole()
+            else:
+                self._in_pages()
+        finally:
+            for carrier in self._carriers:
+                carrier.close()
+        self.sent.error = self.sent.error or self.breaker.reason
+        return self.sent
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self.breaker.trip("the run was asked to stop")
+
+    # -- page by page ---------------------------------------------------------------------------------------------
+
+    def _in_pages(self) -> None:
+        limits = self._destination.limits
+        with ThreadPoolExecutor(limits.concurrency, thread_name_prefix=f"sync-{self._destination.name}") as pool:
+            for phase, page, wave in self._waves(self._page_size()):
+                if self.breaker.is_open:
+                    return
+                self._book.claim(phase, page, wave)
+                rows = self._book.rows(phase, page, self._columns(phase))
+                told = list(self._post(pool, phase, rows))
+                self._record(phase, page, wave, rows, told)
+
+    def _page_size(self) -> int:
+        limits = self._destination.limits
+        least = limits.batch * limits.concurrency
+        if limits.per_second is None:
+            return max(least, PAGE)
+        # With a slow destination a page is what it takes in some seconds, so that little is ever in doubt.
+        return max(limits.batch, min(PAGE, int(limits.per_second * limits.batch * _PAGE_SECONDS)))
+
+    def _waves(self, size: int) -> Iterator[tuple[str, PageRange, int]]:
+        wave = self._shipment.first_wave
+        for phase, count in self._shipment.counts.items():
+            if not count:
+                continue
+            for page in self._book.pages(phase, size):
+                self.sent.waves += 1
+                yield phase, page, wave
+                wave += 1
+
+    def _post(self, pool: ThreadPoolExecutor, phase: str, rows: pa.RecordBatch) -> Iterable[_Told]:
+        size = self._destination.limits.batch
+        futures: list[Future[list[_Told]]] = []
+        for start in range(0, rows.num_rows, size):
+            changes = self._changes(phase, rows.slice(start, size))
+            futures.append(pool.submit(self._hand_over, changes, start))
+        for future in futures:
+            yield from future.result()
+
+    def _record(self, phase: str, page: PageRange, wave: int, rows: pa.RecordBatch, told: list[_Told]) -> None:
+        """Record a page's outcomes: the commonest status for all, the others row by row."""
+        weights: Counter[tuple[str, str | None, str | None]] = Counter()
+        for part in told:
+            weights[_key(part)] += part.count - len(part.verdict.but)
+        (status, code, error), _ = weights.most_common(1)[0]
+        seqs = rows.column("_seq")
+        refusals: list[tuple[int, str, str, str | None]] = []
+        for part in told:
+            theirs = _key(part)
+            if theirs == (status, code, error) and not part.verdict.but:
+                continue
+            for at in range(part.count):
+                odd = part.verdict.but.get(at)
+                found = (odd.status, odd.code, odd.error) if odd else theirs
+                if found != (status, code, error):
+                    refusals.append((seqs[part.start + at].as_py(), found[0], found[1] or "", found[2]))
+        self._book.settle(phase, page, wave, status, code, error, refusals)
+        self._note(rows.num_rows, status, code, refusals)
+
+    def _note(
+        self, count: int, status: str, code: str | None, refusals: list[tuple[int, str, str, str | None]]
+    ) -> None:
+        outcomes = self.sent.outcomes
+        outcomes[status] += count - len(refusals)
+        if status != "accepted" and code:
+            self.sent.codes[code] += count - len(refusals)
+        for _, odd, why, _ in refusals:
+            outcomes[odd] += 1
+            if why:
+                self.sent.codes[why] += 1
+        if self._progress is not None:
+            self._progress(self._shipment.audience, outcomes.total(), sum(self._shipment.counts.values()))
+
+    # -- rows -----------------------------------------------------------------------------------------------------
+
+    def _columns(self, phase: str) -> dict[str, exp.Expr]:
+        """What to read of each row, as the destination wants it."""
+        columns: dict[str, exp.Expr] = {
+            MEMBER: exp.column("member", table="w"),
+            USER_ID: exp.column("user_id", table="w"),
+            CHANGE: exp.column("verdict", table="w"),
+        }
+        fields = {name: exp.column(f"f{number}", table="w") for number, name in enumerate(self._shipment.fields)}
+        if self._destination.abilities.shape == "columns":
+            return columns | ({} if _kind(phase) == "remove" else fields)
+        pairs: dict[str, exp.Expr] = {"change": columns[CHANGE], "user_id": columns[USER_ID], "member": columns[MEMBER]}
+        if _kind(phase) != "remove":
+            pairs["fields"] = self._dialect.json_value(fields)
+        return columns | {ROW: self._dialect.json_object({name: part.copy() for name, part in pairs.items()})}
+
+    def _changes(self, phase: str, rows: pa.RecordBatch) -> Changes:
+        shipment = self._shipment
+        return Changes(shipment.audience, shipment.run_id, _kind(phase), rows.select(rows.schema.names[1:]))
+
+    # -- one batch ------------------------------------------------------------------------------------------------
+
+    def _carrier(self) -> AudienceCarrier:
+        carrier: AudienceCarrier | None = getattr(self._own, "carrier", None)
+        if carrier is None:
+            carrier = self._own.carrier = self._make_carrier()
+            self._carriers.append(carrier)
+        return carrier
+
+    def _hand_over(self, changes: Changes, start: int, tries_left: int = TRIES) -> list[_Told]:
+        """Hand a batch over, again where it was not taken, in halves where some of its rows spoil it. Never raises."""
+        told = [_Told(start, len(changes), Verdict("failed", "destination_stopped"), excused=True)]
+        doubted = False
+        for attempt in range(TRIES):
+            if self.breaker.is_open:
+                break
+            found, wait = self._try_once(changes, start)
+            told = found
+            first = found[0]
+            doubted = doubted or first.verdict.status == "unknown"
+            if (
+                len(found) > 1
+                or wait is None
+                or first.verdict.status in ("accepted", "rejected")
+                or attempt == TRIES - 1
+            ):
+                break
+            self._clock.sleep(max(wait, self._clock.chance() * _FIRST_BACKOFF * 2**attempt))
+        if doubted and len(told) == 1 and told[0].verdict.status == "failed":
+            # An earlier try may have been taken, so a later one that was not says nothing about the rows.
+            first = told[0]
+            told = [replace(first, verdict=Verdict("unknown", first.verdict.code), excused=False)]
+        return self._try_rest(changes, told, tries_left) if tries_left > 1 else told
+
+    def _try_rest(self, changes: Changes, told: list[_Told], tries_left: int) -> list[_Told]:
+        """Of a batch that was taken but for some rows, hand those over again that failed; the others are done."""
+        first = told[0]
+        rest = [at for at, refusal in sorted(first.verdict.but.items()) if refusal.status == "failed"]
+        if len(told) > 1 or not rest or first.verdict.status != "accepted" or self.breaker.is_open:
+            return told
+        self._clock.sleep(self._clock.chance() * _FIRST_BACKOFF * 2 ** (TRIES - tries_left))
+        part = replace(changes, rows=changes.rows.take(pa.array(rest, pa.int64())))
+        but = {at: refusal for at, refusal in first.verdict.but.items() if at not in set(rest)}
+        for found in self._hand_over(part, 0, tries_left - 1):
+            for at in range(found.count):
+                status, code, error = _key(found)
+                odd = found.verdict.but.get(at) or Refusal(status, code or "", error)
+                if odd.status != "accepted":
+                    but[rest[found.start + at]] = odd
+        return [replace(first, verdict=Verdict(but=but))]
+
+    def _try_once(self, changes: Changes, start: int) -> tuple[list[_Told], float | None]:
+        """One request. The wait is what the destination asks for before another; None: nothing is left to try."""
+        count = len(changes)
+        try:
+            request = self._destination.build(changes, self._shipment.now)
+        except Exception as error:  # a row that cannot be put into a request spoils only itself
+            return self._halve(changes, start, f"cannot_build_{type(error).__name__}".lower()), None
+        try:
+            carrier = self._carrier()
+            answer = self._carry(carrier, request)
+            if self._destination.splits(answer):
+                self.breaker.succeeded()
+                return self._halve(changes, start, f"http_{answer.status}" if answer else "refused"), None
+            verdict = self._await(carrier, self._destination.read(answer, changes), changes)
+        except Refused as error:
+            self.breaker.succeeded()
+            return self._halve(changes, start, error.code), None
+        except NotTaken as error:
+            self.breaker.failed(error.code)
+            return [_Told(start, count, Verdict("failed", error.code), excused=True)], 0.0
+        except InDoubt as error:
+            self.breaker.failed(error.code)
+            return [_Told(start, count, Verdict("unknown", error.code))], 0.0
+        except Unusable as error:
+            self.breaker.trip(str(error))
+            return [_Told(start, count, Verdict("failed", error.code), excused=True)], None
+        except Exception as error:  # a flaw in a destination's code must not leave claims without an outcome
+            self.breaker.trip(f"the destination's code failed ({type(error).__name__})")
+            return [_Told(start, count, Verdict("unknown", "internal_error"))], None
+        if verdict.status in ("accepted", "rejected") or verdict.but:
+            self.breaker.succeeded()
+        else:
+            self.breaker.failed(verdict.code or verdict.status)
+        return [_Told(start, count, verdict)], self._asked_wait(answer)
+
+    def _carry(self, carrier: AudienceCarrier, request: Request) -> HttpAnswer | None:
+        self._pace.take()
+        with self._count:
+            self.sent.requests += 1
+        if isinstance(request, HttpRequest):
+            request = self._destination.sign(request, int(self._clock.now().replace(tzinfo=dt.UTC).timestamp()))
+        return carrier.carry(request)
+
+    def _await(self, carrier: AudienceCarrier, found: Verdict | Pending, changes: Changes) -> Verdict:
+        """Ask for a job until it is done. A job that takes too long may yet be done: its rows are in doubt."""
+        deadline = self._clock.monotonic() + _LONGEST_JOB
+        while isinstance(found, Pending):
+            if self._clock.monotonic() >= deadline:
+                return Verdict("unknown", "job_takes_too_long")
+            self._clock.sleep(found.seconds)
+            try:
+                answer = self._carry(carrier, found.request)
+            except (NotTaken, InDoubt):
+                continue  # the question was lost, not the job
+            found = self._destination.read(answer, changes)
+            if isinstance(found, Verdict) and found.status == "failed" and answer is not None and answer.status >= 300:
+                return Verdict("unknown", found.code)  # nobody can say how the job ended
+        return found
+
+    def _asked_wait(self, answer: HttpAnswer | None) -> float:
+        asked = retry_after(answer.headers, self._clock.now()) if answer is not None else None
+        if asked is None or answer is None or answer.status < 300:
+            return 0.0
+        if asked > _LONGEST_WAIT:
+            self.breaker.trip(f"the destination asks us to wait {asked:.0f} seconds")
+            return 0.0
+        self._pace.pause(asked)
+        return asked
+
+    def _halve(self, changes: Changes, start: int, code: str) -> list[_Told]:
+        if len(changes) == 1:
+            return [_Told(start, 1, Verdict("rejected", code))]
+        middle = len(changes) // 2
+        first = self._hand_over(changes.slice(0, middle), start)
+        return first + self._hand_over(changes.slice(middle, len(changes) - middle), start + middle)
+
+    # -- as a whole -----------------------------------------------------------------------------------------------
+
+    def _as_a_whole(self) -> None:
+        """Claim everything, hand it over in pages, and record it when it is published."""
+        carrier = self._make_carrier()
+        self._carriers.append(carrier)
+        waves = list(self._waves(PAGE))
+        for phase, page, wave in waves:
+            self._book.claim(phase, page, wave)
+        verdict = self._publish(cast("Whole", carrier), waves)
+        for phase, page, wave in waves:
+            rows = self._book.rows(phase, page, {})
+            told = _Told(0, rows.num_rows, verdict, excused=verdict.status == "failed")
+            self._record(phase, page, wave, rows, [told])
+
+    def _publish(self, carrier: Whole, waves: list[tuple[str, PageRange, int]]) -> Verdict:
+        replaces = self._destination.abilities.replaces
+        if replaces:
+            pages: list[tuple[str, PageRange]] = [("replace", page) for page in self._book.pages("replace", PAGE)]
+        else:
+            pages = [(phase, page) for phase, page, _ in waves]
+        try:
+            for phase, page in pages:
+                if self.breaker.is_open:
+                    raise NotTaken("stopped")
+                rows = self._book.rows(phase, page, self._columns(phase))
+                self._carry(carrier, self._destination.build(self._changes(phase, rows), self._shipment.now))
+            if not pages:
+                # The last member has left: an empty set is published, not none.
+                self._carry(
+                    carrier, self._destination.build(self._changes("replace", self._nothing()), self._shipment.now)
+                )
+            carrier.finish()
+        except (NotTaken, Refused, Unusable) as error:
+            carrier.abandon()
+            self.breaker.trip(
+                str(error) if isinstance(error, Unusable) else f"the file cannot be written ({error.code})"
+            )
+            return Verdict("failed", error.code)
+        except InDoubt as error:
+            self.breaker.trip(f"nobody knows whether the file was written ({error.code})")
+            return Verdict("unknown", error.code)
+        return Verdict()
+
+    def _nothing(self) -> pa.RecordBatch:
+        return self._book.rows("replace", (0, 0), self._columns("replace"))
+
+
+def _kind(phase: str) -> Phase:
+    return "remove" if phase in ("suppress", "remove") else "upsert"
+
+
+def _key(part: _Told) -> tuple[RowStatus, str | None, str | None]:
+    """How a batch's rows are recorded. What failed because the destination was down uses up no attempt."""
+    status: RowStatus = part.verdict.status
+    if part.excused and status == "failed":
+        status = "aborted"
+    return status, part.verdict.code, part.verdict.error
+
+
+__all__ = ["AudienceCarrier", "Refusal", "Sent", "Shipment", "Sync"]

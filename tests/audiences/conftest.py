@@ -1,0 +1,44 @@
+"""A town on each warehouse, with a destination that really answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from activate.warehouses.base import Warehouse
+from activate.warehouses.duckdb import DuckDB
+from activate.warehouses.postgres import Postgres
+from tests.audiences.town import SECRET, Peer, Town, peer_server
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
+    """An empty warehouse of each kind."""
+    if request.param == "duckdb":
+        opened: Warehouse = DuckDB.open(":memory:")
+    else:
+        opened = Postgres.open(request.getfixturevalue("postgres_server"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    """A service that holds audiences."""
+    with peer_server() as found:
+        yield found
+
+
+@pytest.fixture
+def town(warehouse: Warehouse, peer: Peer, tmp_path: Path) -> Town:
+    """Nobody yet; the destination `crm` is the peer."""
+    crm = {
+        "type": "webhook",
+        "url": f"{peer.url}/changes",
+        "secret": SECRET,
+        "members_url": f"{peer.url}/members",
+        "batch": 2,
+    }
+    return Town(warehouse, tmp_path, {"crm": crm})
