@@ -44,7 +44,9 @@ REASONS: dict[str, Reason] = {
     "expired": Reason("expiry", ("suppress",), "the step's expiry has passed"),
     "expired_in_quiet_hours": Reason("expiry", ("suppress",), "the window opens only after the step's expiry"),
     "frequency_cap": Reason("caps", ("defer", "suppress"), "a frequency cap is full"),
-    "guard_messages": Reason("guard", ("defer",), "the campaign would send more messages at once than its guard allows"),
+    "guard_messages": Reason(
+        "guard", ("defer",), "the campaign would send more messages at once than its guard allows"
+    ),
     "control_group": Reason("control", ("withhold",), "held back in the campaign's control group"),
     "global_control_group": Reason("control", ("withhold",), "held back in the global control group"),
     "ready": Reason("send", ("send",), "a message was queued"),

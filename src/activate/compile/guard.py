@@ -80,4 +80,3 @@ def limits(world: World, moment: Moment) -> Load:
                 }
             )
     return Load("rules.guards", "The guards and the approvals to pass them.", "tick_guards", table(columns, rows))
-

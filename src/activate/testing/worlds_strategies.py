@@ -106,7 +106,12 @@ def make_approvals(rng: Random, campaigns: Sequence[str], ticks: Sequence[dt.dat
     for campaign in campaigns:
         for ceiling in rng.sample(range(2, 12), pick(rng, 0, 0, 1, 2)):
             tick = rng.randrange(len(ticks))
-            yield Leave(tick, campaign, ceiling, one_of(rng, ticks[tick:]) if chance(rng, 3) else ticks[-1] + dt.timedelta(days=1))
+            yield Leave(
+                tick,
+                campaign,
+                ceiling,
+                one_of(rng, ticks[tick:]) if chance(rng, 3) else ticks[-1] + dt.timedelta(days=1),
+            )
 
 
 def make_batch(seed: int, towns: int = TOWNS, worlds_per_town: int = WORLDS_PER_TOWN) -> Batch:
