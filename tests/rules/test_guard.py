@@ -88,13 +88,16 @@ def test_all_steps_and_versions_of_a_campaign_are_counted_together(build: Build)
     assert scenario.tick("2026-03-02 10:00") == sorted([*again, *held("cid")])
 
 
-def test_a_postponement_that_goes_on_is_recorded_once(build: Build) -> None:
+def test_a_postponement_that_goes_on_is_recorded_once_and_nothing_is_lost(build: Build) -> None:
     scenario = happens(launched(build), "sale", "ada", "bob", "cid")
     scenario.tick("2026-03-02 09:00")
     happens(scenario, "sale", "dan", at="2026-03-02 09:05")
     assert scenario.tick("2026-03-02 09:10") == held("dan")
     assert scenario.tick("2026-03-02 09:20") == []
+    assert scenario.tick("2026-03-02 09:30") == []
     assert len(scenario.decisions()) == 4
+    scenario.approve("sale", 4, at="2026-03-02 09:35")
+    assert scenario.tick("2026-03-02 09:40") == sent(*PEOPLE)
 
 
 def test_the_same_now_again_changes_nothing(build: Build) -> None:
