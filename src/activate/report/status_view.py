@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from activate.report.console import STYLES, figure, make_table, note
-from activate.report.status import OutboxLine, RunLine, Status
-from activate.report.text import plural, short, span, when
+from activate.report.status import OpenLine, OutboxLine, RunLine, Status
+from activate.report.text import number, plural, short, span, when
 
 _LATE = 3600.0
 _CLAIMED = "claimed without an outcome. A delivery is running, or was killed; the next delivery settles it."
@@ -32,17 +32,30 @@ def show_status(console: Console, found: Status) -> None:
 
 
 def needs_a_look(found: Status) -> list[str]:
-    """What an operator should know: a late tick, claims without an outcome, unknown messages."""
+    """What an operator should know: a late tick, held back campaigns, claims without an outcome, unknown messages."""
     lines = []
     if found.late_seconds is not None and found.late_seconds > _LATE and found.last_tick:
         ago = span(found.now - found.last_tick)
         lines.append(f"The last tick that had anything to record was {ago} ago, at {when(found.last_tick)}.")
+    lines += [_guarded(line) for line in found.open if line.guarded]
     for line in found.outbox:
         if line.claimed:
             lines.append(f"{line.provider}: {plural(line.claimed, 'message')} {_CLAIMED}")
         if line.unknown:
             lines.append(f"{line.provider}: {plural(line.unknown, 'message')} {_UNKNOWN}")
     return lines
+
+
+def _guarded(line: OpenLine) -> str:
+    allowed = "it has no guard any more, so the next tick asks again without it"
+    if isinstance(line.guard, int):
+        allowed = f"it may send {number(line.guard)} in a tick"
+    elif line.guard is not None:
+        allowed = f"it may send to {line.guard} of the profiles in a tick"
+    return (
+        f"{line.campaign}: {plural(line.guarded, 'message')} held back by the campaign's guard; {allowed}. To let them pass "
+        f"once: dbt-activate approve campaign:{line.campaign} --messages {line.guarded}"
+    )
 
 
 def _runs(console: Console, found: Status) -> None:
