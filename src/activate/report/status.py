@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from activate.project import Project
+from activate.report.audience_status import AudienceLine, audience_lines
 from activate.report.state import Row, State, column, count
 from activate.tables import DECISIONS, DELIVERIES, ENTRIES, MESSAGES, RUNS, SCANS
 from activate.warehouses.base import Warehouse, literal
@@ -83,6 +84,7 @@ class Status:
     open: tuple[OpenLine, ...]
     outbox: tuple[OutboxLine, ...]
     delivered: tuple[DeliveredLine, ...]
+    audiences: tuple[AudienceLine, ...] = ()
 
 
 def status(warehouse: Warehouse, project: Project, now: dt.datetime) -> Status:
@@ -94,7 +96,8 @@ def status(warehouse: Warehouse, project: Project, now: dt.datetime) -> Status:
     last_tick = last["now"] if last else None
     late = (now - last_tick).total_seconds() if last_tick else None
     return Status(
-        now, last_tick, late, _runs(state), _open(state, project), _outbox(state, now), _delivered(state, now)
+        now, last_tick, late, _runs(state), _open(state, project), _outbox(state, now), _delivered(state, now),
+        audience_lines(state, project),
     )  # fmt: skip
 
 
@@ -115,7 +118,7 @@ def _runs(state: State) -> tuple[RunLine, ...]:
 
 def _run(row: Row, delivered: dict[str, int]) -> RunLine:
     counts = json.loads(row["counts"])
-    figures = delivered
+    figures = counts.get("outcomes", {}) if row["status"] == "synced" else delivered
     if row["status"] == "decided":
         figures = {}
         for _campaign, outcome, *_, people in counts.get("decisions", ()):
