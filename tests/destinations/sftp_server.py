@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -61,7 +62,10 @@ class _Files(paramiko.SFTPServerInterface):
         return self._try(lambda: self._path(path).unlink())
 
     def posix_rename(self, oldpath: str, newpath: str) -> Any:
-        return self._try(lambda: os.replace(self._path(oldpath), self._path(newpath)))
+        return self._try(lambda: self._rename(oldpath, newpath))
+
+    def _rename(self, old: str, new: str) -> None:
+        self._path(old).replace(self._path(new))
 
     def mkdir(self, path: str, attr: Any) -> Any:
         return self._try(lambda: self._path(path).mkdir())
@@ -113,6 +117,8 @@ class SftpServer:
                 transport.close()
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # ends the waiting for connections
         self._socket.close()
         for transport in self._transports:
             transport.close()

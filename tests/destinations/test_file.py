@@ -449,3 +449,11 @@ def test_no_value_shows_in_what_is_printed(tmp_path: Path) -> None:
     question = destination.ask_members("vip")
     assert not any(word in repr((request, question)) for word in ("ann@example.com", "hunter2"))
     assert os.fspath(request.url) == "s3://bucket/vip.csv"
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_batch_with_other_columns_spoils_the_file(tmp_path: Path, kind: str) -> None:
+    destination = file(tmp_path / f"vip.{kind}")
+    with pytest.raises(Unusable, match="columns of a file cannot change"):
+        write(destination, batch({"_member": ["a"]}), batch({"_member": ["b"], "n": [1]}))
+    assert list(tmp_path.iterdir()) == []

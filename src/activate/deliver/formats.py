@@ -17,7 +17,7 @@ from activate.providers.base import Unusable
 
 CHANGE_COLUMN = "change"
 _ISO = "%Y-%m-%dT%H:%M:%S.%fZ"
-_BLOCK = 16 * 1024 * 1024  # a CSV row must fit into a block
+_BLOCK = 4 * 1024 * 1024  # a CSV row must fit into a block
 
 
 class Writer(Protocol):
@@ -128,19 +128,18 @@ def read_columns(file: Path, place: FilePlace) -> Iterator[pa.RecordBatch]:
         text = pa_csv.ConvertOptions(
             include_columns=names, column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
         )
-        reading, parsing = pa_csv.ReadOptions(block_size=_BLOCK), pa_csv.ParseOptions(newlines_in_values=True)
+        reading, parsing = (
+            pa_csv.ReadOptions(block_size=_BLOCK, use_threads=False),
+            pa_csv.ParseOptions(newlines_in_values=True),
+        )
         yield from pa_csv.open_csv(file, reading, parsing, text)
     else:
         with duckdb.connect() as connection:
             # Columns that are not named are not parsed.
             query = "SELECT * FROM read_json($file, format = 'newline_delimited', columns = $columns)"
             given = {"file": _literally(file), "columns": dict.fromkeys(names, "VARCHAR")}
-            yield from _batches(connection.execute(query, given))
-
-
-def _batches(result: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:
-    reader: Any = result.to_arrow_reader(50_000)
-    yield from reader
+            reader: Any = connection.sql(query, params=given).to_arrow_reader(50_000)
+            yield from reader
 
 
 def _shown(name: str, kind: pa.DataType, in_json: bool) -> exp.Expr:

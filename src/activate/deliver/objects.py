@@ -27,6 +27,7 @@ class _Stage(NamedTuple):
     stream: IO[bytes]
     writer: Writer
     url: str
+    columns: list[str]
 
 
 class PartCarrier:
@@ -52,6 +53,8 @@ class PartCarrier:
         try:
             if self._stage is None:
                 self._stage = _open(request)
+            if rows.schema.names != self._stage.columns:
+                raise Unusable("columns_changed", "the columns of a file cannot change from one batch to the next")
             self._stage.writer.write(rows)
         except Exception as error:
             raise self._spoil(error) from None
@@ -120,7 +123,7 @@ def _open(request: PartRequest) -> _Stage:
     except OSError:
         store.close()
         raise
-    return _Stage(store, stream, open_writer(stream, request.place), request.url)
+    return _Stage(store, stream, open_writer(stream, request.place), request.url, request.changes.rows.schema.names)
 
 
 def _store(place: FilePlace) -> Store:
@@ -134,7 +137,7 @@ def _folded(place: FilePlace, store: Store, files: Sequence[str]) -> Iterator[Se
     """The members that are left when all changes are made in order; memory stays bounded, the rest goes to disk."""
     with tempfile.TemporaryDirectory(prefix="activate-") as folder:
         database = str(Path(folder) / "fold.duckdb")
-        with duckdb.connect(database, config={"memory_limit": "512MB"}) as connection:
+        with duckdb.connect(database, config={"memory_limit": "256MB"}) as connection:
             connection.execute("CREATE TABLE seen (member TEXT, is_in BOOLEAN, turn BIGINT)")
             for number, url in enumerate(files):
                 with store.fetched(url) as file:
