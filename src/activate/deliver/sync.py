@@ -242,8 +242,12 @@ class Sync:
             CHANGE: exp.column("verdict", table="w"),
         }
         fields = {name: exp.column(f"f{number}", table="w") for number, name in enumerate(self._shipment.fields)}
-        if self._destination.abilities.shape == "columns":
-            return columns | ({} if _kind(phase) == "remove" else fields)
+        abilities = self._destination.abilities
+        if abilities.shape == "columns":
+            if _kind(phase) != "remove":
+                return columns | fields
+            # The rows of a file have the same columns, though nothing is told of those who are taken out.
+            return columns | ({name: _untold(part) for name, part in fields.items()} if abilities.whole else {})
         pairs: dict[str, exp.Expr] = {"change": columns[CHANGE], "user_id": columns[USER_ID], "member": columns[MEMBER]}
         if _kind(phase) != "remove":
             pairs["fields"] = self._dialect.json_value(fields)
@@ -430,6 +434,11 @@ class Sync:
 
 def _kind(phase: str) -> Phase:
     return "remove" if phase in ("suppress", "remove") else "upsert"
+
+
+def _untold(field: exp.Expr) -> exp.Expr:
+    """Null, with the field's type."""
+    return exp.Case(ifs=[exp.If(this=exp.false(), true=field)])
 
 
 def _key(part: _Told) -> tuple[RowStatus, str | None, str | None]:
