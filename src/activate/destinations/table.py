@@ -75,8 +75,8 @@ alone: the batch is halved until it is found.
 | the connection is lost during the commit | unknown: handed over again, which leaves one row |
 | a right, the schema, the table or a column is missing | the sync stops and says so |
 
-With `audience_column`, only rows of the audience itself are looked at and deleted; without it, the table belongs to one
-audience, and whoever else is in it is taken for a member. `timeout` does not apply."""
+With `audience_column`, only rows of the audience itself are looked at; without it, the table belongs to one audience. People
+in it whom Activate never sent are counted when the members are read back, and left alone. `timeout` does not apply."""
 
     @classmethod
     def conflicts(cls, options: Mapping[str, Any]) -> list[str]:
