@@ -17,6 +17,7 @@ from activate.ask.phrases import outline, phrase
 from activate.ask.place import DbtModel, Warehouse
 from activate.ask.query import figures, steps
 from activate.ask.question import Question
+from activate.ask.values import unknown_values
 from activate.errors import Mistake, RulesError, SettingsError
 from activate.load.manifest import Manifest
 from activate.load.parse import Document, read_yaml
@@ -164,7 +165,8 @@ def _question(
     found = check(root, known, document, request.request, allow_unseen=allow_unseen)
     if any(mistake.severity == "error" for mistake in found.mistakes):
         raise RulesError(found.mistakes)
-    return Question(request, root, found.leaves, policy, profiles, events), found.mistakes
+    warnings = [*found.mistakes, *unknown_values(found.leaves.values(), known, document)]
+    return Question(request, root, found.leaves, policy, profiles, events), warnings
 
 
 def _models(warehouse: Connection, project: Project) -> tuple[Model, Model, dict[str, Model]]:

@@ -75,7 +75,7 @@ class _Checker:
         event, total = happening.event, None
         if not self.known.has_event(event):
             names = self.known.event_names
-            message = f"no event {event!r} was ever seen{_listed('events', names)}{nearest(event, names)}"
+            message = f"no event {event!r} was ever seen{listed('events', names)}{nearest(event, names)}"
             self._add((*line.path, "event"), message, self.unseen)
             if self.unseen == "error":
                 return Leaf(line)  # what properties it would have, nobody knows
@@ -88,18 +88,24 @@ class _Checker:
         compared = []
         for name, comparison in happening.where.items():
             path = (*line.path, "where", name)
-            found = self._property(path, event, name)
+            found = self._property(path, event, name, is_absence=comparison.missing is not None)
             if found is not None:
                 self._compare(path, found, comparison)
                 compared.append((found, comparison))
         return Leaf(line, tuple(compared), total)
 
-    def _property(self, path: Path_, event: str, name: str, *, part_of_key: bool = True) -> Field | None:
+    def _property(
+        self, path: Path_, event: str, name: str, *, part_of_key: bool = True, is_absence: bool = False
+    ) -> Field | None:
         found = self.known.property_of(event, name)
         if found is not None:
+            if not (found.is_document or is_absence or self.known.has_value(event, found)):
+                names = tuple(self.known.json_keys(event))
+                message = f"no {event} ever had a value in {found.name!r}{listed('properties', names)}"
+                self._add(path, message, self.unseen, is_key=part_of_key)
             return found
         names = self.known.property_names(event)
-        message = f"no {event} ever had a property {name!r}{_listed('properties', names)}{nearest(name, names)}"
+        message = f"no {event} ever had a property {name!r}{listed('properties', names)}{nearest(name, names)}"
         has_document = self.known.policy.events.properties is not None
         severity = self.unseen if has_document else "error"
         self._add(path, message, severity, is_key=part_of_key)
@@ -110,7 +116,7 @@ class _Checker:
             found = self.known.profile_field(name)
             if found is None:
                 names = self.known.profiles.columns
-                message = f"the profiles have no field {name!r}{_listed('fields', tuple(names))}{nearest(name, names)}"
+                message = f"the profiles have no field {name!r}{listed('fields', tuple(names))}{nearest(name, names)}"
                 self._add((*path, name), message, is_key=True)
                 continue
             self._compare((*path, name), found, comparison)
@@ -121,7 +127,7 @@ class _Checker:
         if found is None or name == self.name:
             names = [segment for segment in self.known.segments if segment != self.name]
             said = "a request cannot ask for its own segment" if name == self.name else f"no segment {name!r}"
-            self._add(line.path, f"{said}{_listed('segments', tuple(names))}{nearest(name, names)}")
+            self._add(line.path, f"{said}{listed('segments', tuple(names))}{nearest(name, names)}")
             return None
         if not found.columns:
             self._add(
@@ -158,7 +164,8 @@ class _Checker:
         self.findings.mistakes.append(self.document.mistake(path, message, severity=severity, part=part))  # type: ignore[arg-type]  # a conditional of two literals
 
 
-def _listed(what: str, names: tuple[str, ...]) -> str:
+def listed(what: str, names: tuple[str, ...]) -> str:
+    """`; events: purchase, app_opened and 7 more`."""
     if not names:
         return f"; there are no {what}"
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""

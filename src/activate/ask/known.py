@@ -20,6 +20,7 @@ from activate.warehouses.base import Warehouse, literal
 RECENT = dt.timedelta(days=180)
 MAX_NAMES = 2000
 SAMPLE = 1000
+FEW = 50
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,30 @@ class Known:
         if name in self.json_keys(event) or self._ever_had(event, name):
             return Field(name, "", "document")
         return None
+
+    def has_value(self, event: str, wanted: Field) -> bool:
+        """Whether any event of the name ever had a value in a column."""
+        has = exp.Not(this=exp.Is(this=exp.column(wanted.name, table="e", quoted=True), expression=exp.null()))
+        return bool(self._first_column(self._of(event, exp.Literal.number(1)).where(has).limit(1)))
+
+    def few_values(self, wanted: Field, event: str | None = None) -> tuple[str, ...] | None:
+        """The texts that a property of an event (or a field of the profiles) has, if they are few; None if many.
+
+        Addresses are nobody's to list: for them the answer is None, however few there are.
+        """
+        if event is None and wanted.name in {channel.address for channel in self.policy.channels.values()}:
+            return None
+        value: exp.Expr = exp.column(wanted.name, table="e", quoted=True)
+        if wanted.is_document:
+            value = self.warehouse.json_text(self._column("properties"), wanted.name)
+        else:
+            value = self.warehouse.text(value, wanted.type_name)
+        query = exp.select(exp.alias_(value, "found")).from_(self.profiles.relation.table("e"))
+        if event is not None:
+            query = self._of(event, value)
+        has = exp.Not(this=exp.Is(this=value.copy(), expression=exp.null()))
+        found = self._first_column(query.distinct().where(has).limit(FEW + 1))
+        return None if len(found) > FEW else tuple(sorted(found))
 
     def property_names(self, event: str) -> tuple[str, ...]:
         """What `property_of` could have been asked for."""

@@ -23,7 +23,7 @@ def show_answer(console: Console, answer: Answer, *, dry_run: bool) -> None:
             console.print(Text(file.text), soft_wrap=True)
     _show_counts(console, answer)
     for warning in answer.warnings:
-        console.print(Text(str(warning), style="yellow"))
+        console.print(Text(str(warning), style="yellow"), soft_wrap=True)
     for file in answer.files:
         _show_file(console, file, dry_run)
     if not answer.has_unit_test:
