@@ -39,7 +39,9 @@ SEEN = [
         ("purchase", 1, '{"coupon": "SPRING"}'), ("app_opened", 1, "{}"), ("ancient", 900, "[]"), ("broken", 2, None),
     )
 ]  # fmt: skip
-PEOPLE = [{"user_id": key, "city": city, "email": f"{key}@example.org"} for key, city in (("a", "Berlin"), ("b", "Bonn"))]
+PEOPLE = [
+    {"user_id": key, "city": city, "email": f"{key}@example.org"} for key, city in (("a", "Berlin"), ("b", "Bonn"))
+]
 
 
 @pytest.fixture
@@ -55,7 +57,11 @@ def found(text: str) -> list[str]:
     ("written", "instead", "expected"),
     [
         ("request: loyal", "request: Loyal", "r.yml:1: error: 'Loyal_berliners' is not a name"),
-        ("at_least: 3 times", "at_lest: 3 times", "r.yml:6: error: unknown key 'at_lest'; allowed: event, within, since"),
+        (
+            "at_least: 3 times",
+            "at_lest: 3 times",
+            "r.yml:6: error: unknown key 'at_lest'; allowed: event, within, since",
+        ),
         ("at_least: 3 times", "at_lest: 3 times", "did you mean 'at_least'?"),
         ("at_least: 3 times", "at_least: thrice", "r.yml:6: error: 'thrice' is not an amount; write e.g. '3 times'"),
         ("at_least: 3 times", "at_least: 0 times", "`did` means at least once, so `at_least` must be at least 1"),
@@ -99,18 +105,28 @@ def test_all_mistakes_are_told_at_once() -> None:
         ("category: shoes", "cupon: SPRING", "did you mean 'coupon'?"),
         ("category: shoes", "category: 3", "'category' holds text, and 3 is none; put it in quotes: '3'"),
         ("category: shoes", "quantity: three", "'quantity' holds whole numbers, and 'three' is none"),
-        ("category: shoes", "coupon: {at_least: many}", "of a key of the JSON column only numbers can be compared by size"),
+        (
+            "category: shoes",
+            "coupon: {at_least: many}",
+            "of a key of the JSON column only numbers can be compared by size",
+        ),
         ("sum: quantity", "sum: category", "'category' cannot be added up: its column holds text"),
         ("city: Berlin", "citi: Berlin", "r.yml:8: error: the profiles have no field 'citi'; fields: user_id, city"),
         ("city: Berlin", "city: {more_than: A}", "'city' holds text, which is neither larger nor smaller"),
         ("city: Berlin", "city: {within: 3 days}", "so `within` cannot be asked of it"),
         ("city: Berlin", "signed_up_at: soon", "'signed_up_at' holds times: 'soon' is not a date"),
         ("city: Berlin", "is_vip: 'yes'", "'is_vip' holds true or false, and 'yes' is none"),
-        ("in_segment: loyal", "in_segment: loyle", "r.yml:12: error: no segment 'loyle'; segments: loyal; did you mean 'loyal'?"),
+        (
+            "in_segment: loyal",
+            "in_segment: loyle",
+            "r.yml:12: error: no segment 'loyle'; segments: loyal; did you mean 'loyal'?",
+        ),
         ("request: loyal_berliners", "request: loyal", "r.yml:12: error: a request cannot ask for its own segment"),
     ],
 )
-def test_what_no_model_has_is_refused_with_the_nearest_match(seen: World, written: str, instead: str, expected: str) -> None:
+def test_what_no_model_has_is_refused_with_the_nearest_match(
+    seen: World, written: str, instead: str, expected: str
+) -> None:
     request, document, mistakes = read(FULL.replace(written, instead, 1))
     assert request is not None, mistakes
     told = "\n".join(str(mistake) for mistake in seen.check(request, document)[1].mistakes)

@@ -15,7 +15,7 @@ from activate.request import Request
 from .oracle import Oracle, Person
 from .world import COLUMNS, NOW, World, asking, read
 
-EVENTS = ("purchase", "app_opened", "Order \"Done\"' {{ x }}")
+EVENTS = ("purchase", "app_opened", 'Order "Done"\' {{ x }}')
 # Around the ends of the periods below: on them, just inside, just outside.
 AGES = [
     dt.timedelta(seconds=second) + dt.timedelta(hours=hours)

@@ -19,7 +19,19 @@ from .world import NOW, World, asking, printed, read
 
 GOLDEN = Path(__file__).parent / "golden"
 WITH_NUMBERS = FULL.replace("category: shoes", "coupon: {at_least: 2}, 'odd key': \"it's {{ x }}\"")
-EVIL = ["' or 1=1 --", "{{ 1/0 }}", "{% raw %}", "{# x #}", "{{{", "}} {{", "\\' or true", '"; drop table x', "/* */", "*/", "$$"]
+EVIL = [
+    "' or 1=1 --",
+    "{{ 1/0 }}",
+    "{% raw %}",
+    "{# x #}",
+    "{{{",
+    "}} {{",
+    "\\' or true",
+    '"; drop table x',
+    "/* */",
+    "*/",
+    "$$",
+]
 
 
 def world_question(world: World, text: str) -> Any:
@@ -60,7 +72,14 @@ def rendered(text: str, now: dt.datetime = NOW) -> str:
 @pytest.mark.parametrize("evil", EVIL)
 def test_a_value_stays_a_value_in_the_model_as_in_the_count(world: World, evil: str) -> None:
     quoted = "'" + evil.replace("'", "''") + "'"
-    event = {"event_id": "1", "user_id": "a", "event_name": evil, "occurred_at": NOW, "loaded_at": NOW, "category": evil}
+    event = {
+        "event_id": "1",
+        "user_id": "a",
+        "event_name": evil,
+        "occurred_at": NOW,
+        "loaded_at": NOW,
+        "category": evil,
+    }
     harmless = {**event, "user_id": "b", "event_name": "purchase", "category": "hats"}
     world.fill(
         profiles=[{"user_id": "a", "city": evil}, {"user_id": "b", "city": "Berlin"}],
@@ -114,7 +133,13 @@ def test_where_a_period_ends(either_world: World, condition: str, age: dt.timede
 
 
 def test_history_can_be_replayed(either_world: World) -> None:
-    event = {"event_id": "1", "user_id": "a", "event_name": "purchase", "occurred_at": NOW, "loaded_at": NOW + dt.timedelta(hours=2)}
+    event = {
+        "event_id": "1",
+        "user_id": "a",
+        "event_name": "purchase",
+        "occurred_at": NOW,
+        "loaded_at": NOW + dt.timedelta(hours=2),
+    }
     either_world.fill(profiles=[{"user_id": "a"}], events=[event])
     question = world_question(either_world, asking("{did: {event: purchase}}"))
     assert not either_world.ask(question, NOW + dt.timedelta(hours=1))  # it had happened, but nobody could know
