@@ -11,10 +11,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from sqlglot import exp
 
 from activate import mending, planfile, run, syncing
 from activate.audience_plan import AudiencePlan, AudienceReport
-from activate.project import Relation
 from activate.settings import Options, load_target
 from activate.warehouses.base import Warehouse
 
@@ -50,7 +50,7 @@ def begin(options: Options, now: dt.datetime) -> list[Moment]:
             planfile.compare(promised, planfile.figures(None, [plan]), f"audience {plan.audience} ", 0.0)
 
         reports = syncing.sync(warehouse, project, audiences, now, check=check)
-    return list(_moments(now, "planned, and applied", reports))
+    return list(_moments(now, "planned, applied", reports))
 
 
 def go_on(options: Options, now: dt.datetime) -> list[Moment]:
@@ -70,7 +70,7 @@ def go_on(options: Options, now: dt.datetime) -> list[Moment]:
                 )
         if held:
             released = syncing.sync(warehouse, project, syncing.choose(project, held), later)
-            found += _moments(later, "approved, so released", released)
+            found += _moments(later, "approved, released", released)
     return found
 
 
@@ -87,10 +87,10 @@ def _moments(now: dt.datetime, what: str, reports: Sequence[AudienceReport]) -> 
 
 
 def clear(warehouse: Warehouse) -> None:
-    """Drop the table of an earlier demo's audiences: they are about to be written again."""
-    table = Relation("crm", "audience_members")
-    if warehouse.columns([table]):
-        warehouse.execute("DROP TABLE crm.audience_members")
+    """Drop the tables of an earlier demo's audiences: they are about to be written again."""
+    warehouse.execute(
+        exp.Drop(tables=[exp.Table(db=exp.to_identifier("crm"))], kind="SCHEMA", exists=True, cascade=True)
+    )
 
 
 def show(console: Console, moments: Sequence[Moment]) -> None:
@@ -101,7 +101,7 @@ def show(console: Console, moments: Sequence[Moment]) -> None:
         table.add_column(name, no_wrap=True)
     for name in ("added", "updated", "removed", "withheld"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("what happened")
+    table.add_column("what happened", no_wrap=True)
     for moment in moments:
         removed = moment.sent.get("removed", 0) + moment.sent.get("suppressed", 0)
         figures = (moment.sent.get("added", 0), moment.sent.get("updated", 0), removed, moment.withheld)

@@ -36,7 +36,7 @@ def _exposure(project: Project, campaign: Campaign) -> dict[str, Any]:
         "label": f"Campaign {campaign.campaign}",
         "type": "application",
         "owner": {"name": campaign.owner or project.name},
-        "depends_on": [_reference(project, model) for model in _models(project, campaign)],
+        "depends_on": [reference(project, model) for model in _models(project, campaign)],
     }
     if campaign.description:
         found["description"] = campaign.description
@@ -70,7 +70,8 @@ def _models(project: Project, campaign: Campaign) -> list[Model]:
     return [project.models[name] for name in dict.fromkeys(names) if name in project.models]
 
 
-def _reference(project: Project, model: Model) -> str:
+def reference(project: Project, model: Model) -> str:
+    """How a dbt model names another: `ref('NAME')`, or `source(...)`."""
     # unique_id: model.PACKAGE.NAME, model.PACKAGE.NAME.vN or source.PACKAGE.SOURCE.TABLE
     kind, package, name, *rest = model.unique_id.split(".")
     if kind == "source":
