@@ -292,7 +292,7 @@ def _request(args: argparse.Namespace) -> int:
     from activate.ask.view import show_answer  # noqa: PLC0415
 
     found = answer(
-        _options(args), Path(args.file), now=_now(args), dry_run=args.dry_run, force=args.force,
+        options(args), Path(args.file), now=instant(args), dry_run=args.dry_run, force=args.force,
         allow_unseen=args.allow_unseen, wait_seconds=args.wait,
     )  # fmt: skip
     if args.json:

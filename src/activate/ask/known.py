@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from activate.load.types import family
+from activate.families import family
 from activate.policy import Events, Policy
 from activate.project import Model
 from activate.warehouses.base import Warehouse, literal

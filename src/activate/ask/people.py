@@ -17,7 +17,7 @@ from activate.ask.lines import Line
 from activate.ask.question import Question
 from activate.ask.rehearse import rehearse
 from activate.errors import WarehouseError
-from activate.load.types import family
+from activate.families import family
 from activate.request import Comparison, Did, Happening
 from activate.words import parse_instant
 

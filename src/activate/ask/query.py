@@ -18,7 +18,7 @@ from activate.ask.names import column, identifier, named, slug
 from activate.ask.phrases import phrase
 from activate.ask.place import Place, constant
 from activate.ask.question import Count, Question
-from activate.load.types import family
+from activate.families import family
 from activate.project import Model
 from activate.request import Happening
 

@@ -13,7 +13,7 @@ from activate.ask.known import Field
 from activate.ask.place import Warehouse
 from activate.ask.query import members
 from activate.ask.question import Question
-from activate.load.types import family
+from activate.families import family
 from activate.project import Model, Relation
 from activate.warehouses.duckdb import DuckDB
 

@@ -50,7 +50,7 @@ def begin(options: Options, now: dt.datetime) -> list[Moment]:
             planfile.compare(promised, planfile.figures(None, [plan]), f"audience {plan.audience} ", 0.0)
 
         reports = syncing.sync(warehouse, project, audiences, now, check=check)
-    return list(_moments(now, "planned, applied", reports))
+    return list(_moments(now, "applied", reports))
 
 
 def go_on(options: Options, now: dt.datetime) -> list[Moment]:
@@ -59,7 +59,7 @@ def go_on(options: Options, now: dt.datetime) -> list[Moment]:
     with closing(warehouse):
         audiences = syncing.choose(project)
         reports = syncing.sync(warehouse, project, audiences, now)
-        found = list(_moments(now, "changed", reports))
+        found = list(_moments(now, "synced", reports))
         later = now + dt.timedelta(minutes=10)
         held = [report.audience for report in reports if report.plan is not None and report.plan.withheld]
         for report in reports:
@@ -70,7 +70,7 @@ def go_on(options: Options, now: dt.datetime) -> list[Moment]:
                 )
         if held:
             released = syncing.sync(warehouse, project, syncing.choose(project, held), later)
-            found += _moments(later, "approved, released", released)
+            found += _moments(later, "released", released)
     return found
 
 
@@ -101,7 +101,7 @@ def show(console: Console, moments: Sequence[Moment]) -> None:
         table.add_column(name, no_wrap=True)
     for name in ("added", "updated", "removed", "withheld"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("what happened", no_wrap=True)
+    table.add_column("what", no_wrap=True)
     for moment in moments:
         removed = moment.sent.get("removed", 0) + moment.sent.get("suppressed", 0)
         figures = (moment.sent.get("added", 0), moment.sent.get("updated", 0), removed, moment.withheld)

@@ -53,7 +53,7 @@ def _audience(project: Project, audience: Audience) -> dict[str, Any]:
         "label": f"Audience {audience.audience}",
         "type": "application",
         "owner": {"name": audience.owner or project.name},
-        "depends_on": [_reference(project, project.models[name]) for name in names if name in project.models],
+        "depends_on": [reference(project, project.models[name]) for name in names if name in project.models],
     }
     if audience.description:
         found["description"] = audience.description
