@@ -338,6 +338,9 @@ def carry_out(
         sent = Sync(
             opened.destination, book, shipment, opened.warehouse, carrier_maker(opened, open_target), clock, on_progress
         ).run()
+        if set(sent.outcomes) <= {"aborted"}:
+            for approval in planned.approvals:
+                approvals.renew(opened.warehouse, opened.project, approval, run_id=opened.run_id, now=opened.now)
     if (
         counts
         or planned.baselined

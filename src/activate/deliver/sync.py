@@ -41,6 +41,8 @@ from activate.warehouses.dialect import Dialect
 PAGE = 25_000
 _PAGE_SECONDS = 10.0
 _FIRST_BACKOFF, _LONGEST_WAIT, _LONGEST_JOB = 0.5, 60.0, 600.0
+# Answers that say "not now" of the destination, and nothing of the rows.
+_NOT_NOW = (408, 421, 425, 429, 503)
 PageRange = tuple[int, int]
 Progress = Callable[[str, int, int], None]
 """Told the audience's name, how many changes have been dealt with, and how many there are."""
@@ -152,6 +154,8 @@ class Sync:
             for carrier in self._carriers:
                 carrier.close()
         self.sent.error = self.sent.error or self.breaker.reason
+        if self.sent.error is None and set(self.sent.outcomes) == {"aborted"}:
+            self.sent.error = f"the destination took nothing (the last answer: {self.breaker.last_code})"
         return self.sent
 
     def stop(self) -> None:
@@ -222,9 +226,10 @@ class Sync:
         self, count: int, status: str, code: str | None, refusals: list[tuple[int, str, str, str | None]]
     ) -> None:
         outcomes = self.sent.outcomes
-        outcomes[status] += count - len(refusals)
-        if status != "accepted" and code:
-            self.sent.codes[code] += count - len(refusals)
+        if rest := count - len(refusals):
+            outcomes[status] += rest
+            if status != "accepted" and code:
+                self.sent.codes[code] += rest
         for _, odd, why, _ in refusals:
             outcomes[odd] += 1
             if why:
@@ -272,19 +277,13 @@ class Sync:
             found, wait = self._try_once(changes, start)
             told = found
             first = found[0]
-            doubted = doubted or first.verdict.status == "unknown"
-            if (
-                len(found) > 1
-                or wait is None
-                or first.verdict.status in ("accepted", "rejected")
-                or attempt == TRIES - 1
-            ):
+            if len(found) > 1 or wait is None or first.verdict.status in ("accepted", "rejected"):
                 break
-            self._clock.sleep(max(wait, self._clock.chance() * _FIRST_BACKOFF * 2**attempt))
-        if doubted and len(told) == 1 and told[0].verdict.status == "failed":
-            # An earlier try may have been taken, so a later one that was not says nothing about the rows.
-            first = told[0]
-            told = [replace(first, verdict=Verdict("unknown", first.verdict.code), excused=False)]
+            doubted = doubted or first.verdict.status == "unknown"
+            if attempt < TRIES - 1:
+                self._clock.sleep(max(wait, self._clock.chance() * _FIRST_BACKOFF * 2**attempt))
+        if doubted:
+            told = [_doubtful(part) for part in told]
         return self._try_rest(changes, told, tries_left) if tries_left > 1 else told
 
     def _try_rest(self, changes: Changes, told: list[_Told], tries_left: int) -> list[_Told]:
@@ -317,7 +316,8 @@ class Sync:
             if self._destination.splits(answer):
                 self.breaker.succeeded()
                 return self._halve(changes, start, f"http_{answer.status}" if answer else "refused"), None
-            verdict = self._await(carrier, self._destination.read(answer, changes), changes)
+            found = self._destination.read(answer, changes)
+            verdict = self._await(carrier, found, changes) if isinstance(found, Pending) else found
         except Refused as error:
             self.breaker.succeeded()
             return self._halve(changes, start, error.code), None
@@ -337,7 +337,10 @@ class Sync:
             self.breaker.succeeded()
         else:
             self.breaker.failed(verdict.code or verdict.status)
-        return [_Told(start, count, verdict)], self._asked_wait(answer)
+        if isinstance(found, Pending) and verdict.status == "unknown":
+            return [_Told(start, count, verdict)], None  # it was taken: to post it again would make a second job
+        excused = verdict.status == "failed" and answer is not None and answer.status in _NOT_NOW
+        return [_Told(start, count, verdict, excused)], self._asked_wait(answer)
 
     def _carry(self, carrier: AudienceCarrier, request: Request) -> HttpAnswer | None:
         self._pace.take()
@@ -347,21 +350,29 @@ class Sync:
             request = self._destination.sign(request, int(self._clock.now().replace(tzinfo=dt.UTC).timestamp()))
         return carrier.carry(request)
 
-    def _await(self, carrier: AudienceCarrier, found: Verdict | Pending, changes: Changes) -> Verdict:
-        """Ask for a job until it is done. A job that takes too long may yet be done: its rows are in doubt."""
+    def _await(self, carrier: AudienceCarrier, found: Pending, changes: Changes) -> Verdict:
+        """Ask for a job until it is done. What was taken and never told how it ended is in doubt."""
         deadline = self._clock.monotonic() + _LONGEST_JOB
-        while isinstance(found, Pending):
-            if self._clock.monotonic() >= deadline:
-                return Verdict("unknown", "job_takes_too_long")
+        question = found.request
+        if question is None:
+            return Verdict("unknown", "no_job", "the service works on it, but names no job to ask for")
+        while self._clock.monotonic() < deadline:
             self._clock.sleep(found.seconds)
             try:
-                answer = self._carry(carrier, found.request)
+                answer = self._carry(carrier, question)
+                if answer is None or answer.status in _NOT_NOW:
+                    continue
+                if answer.status >= 300:
+                    return Verdict("unknown", f"job_http_{answer.status}")
+                told = self._destination.read(answer, changes)
             except (NotTaken, InDoubt):
                 continue  # the question was lost, not the job
-            found = self._destination.read(answer, changes)
-            if isinstance(found, Verdict) and found.status == "failed" and answer is not None and answer.status >= 300:
-                return Verdict("unknown", found.code)  # nobody can say how the job ended
-        return found
+            except Unusable as error:
+                return Verdict("unknown", error.code)
+            if isinstance(told, Verdict):
+                return told
+            found, question = told, told.request or question
+        return Verdict("unknown", "job_takes_too_long")
 
     def _asked_wait(self, answer: HttpAnswer | None) -> float:
         asked = retry_after(answer.headers, self._clock.now()) if answer is not None else None
@@ -430,6 +441,13 @@ class Sync:
 
 def _kind(phase: str) -> Phase:
     return "remove" if phase in ("suppress", "remove") else "upsert"
+
+
+def _doubtful(part: _Told) -> _Told:
+    """What became of rows of which an earlier try may have been taken: a later one that was not says nothing of them."""
+    but = {at: Refusal("unknown", odd.code) if odd.status == "failed" else odd for at, odd in part.verdict.but.items()}
+    status = "unknown" if part.verdict.status == "failed" else part.verdict.status
+    return replace(part, verdict=replace(part.verdict, status=status, but=but), excused=False)
 
 
 def _key(part: _Told) -> tuple[RowStatus, str | None, str | None]:

@@ -294,8 +294,8 @@ class AudienceBook:
             self._execute(
                 "INSERT INTO state.audience_changes (audience, destination, member, user_id, change, status, wave, run_id, "
                 "recorded_at) SELECT :audience, :destination, o.member, o.user_id, o.change, 'released', :wave, :run_id, "
-                "CAST(:now AS TIMESTAMP) FROM (:found) AS o",
-                found=chosen,
+                "CAST(:now AS TIMESTAMP) FROM :found AS o",
+                found=chosen.subquery(),
                 wave=literal(wave),
             )
         return count
@@ -327,8 +327,8 @@ class AudienceBook:
         self._execute(
             "INSERT INTO state.audience_changes (audience, destination, member, user_id, change, status, wave, run_id, "
             "recorded_at) SELECT :audience, :destination, o.member, o.user_id, :change, 'observed', :wave, :run_id, "
-            "CAST(:now AS TIMESTAMP) FROM (:found) AS o",
-            found=found,
+            "CAST(:now AS TIMESTAMP) FROM :found AS o",
+            found=found.subquery(),  # type: ignore[attr-defined]  # a query
             change=literal(change),
             wave=literal(wave),
         )
