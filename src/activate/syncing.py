@@ -80,7 +80,7 @@ def plan(
             opened = None
             try:
                 opened = _open(connection, project, audience, now, full)
-                found.append(plan_opened(opened, samples))
+                found.append(replace(plan_opened(opened, samples), statements=_statements(opened)))
             except ActivateError as error:
                 found.append(
                     AudiencePlan(audience.audience, audience.destination, audience.segment, Figures(), error=str(error))
@@ -245,13 +245,17 @@ def plan_opened(opened: Opened, samples: int = 0) -> AudiencePlan:
     planned = AudiencePlan(
         audience.audience, audience.destination, audience.segment, figures, withheld, is_first, baselined,
         samples=book.samples(samples), approvals=tuple(mine[kind][0] for kind in guard.used),
-        statements=tuple((step.name, opened.warehouse.sql(step.sql.copy(), pretty=True)) for step in opened.changes.steps()),
     )  # fmt: skip
     people = sum(_counts(planned).values())
     limits = opened.destination.limits
     requests = math.ceil(people / limits.batch) if people else 0
     seconds = requests / limits.per_second if limits.per_second else None
     return replace(planned, requests=requests, seconds=seconds)
+
+
+def _statements(opened: Opened) -> tuple[tuple[str, str], ...]:
+    """The change set as SQL, to be shown: printing it takes longer than a small sync."""
+    return tuple((step.name, opened.warehouse.sql(step.sql, pretty=True)) for step in opened.changes.steps())
 
 
 def _figures(opened: Opened) -> Figures:
@@ -334,6 +338,9 @@ def carry_out(
         sent = Sync(
             opened.destination, book, shipment, opened.warehouse, carrier_maker(opened, open_target), clock, on_progress
         ).run()
+        if set(sent.outcomes) <= {"aborted"}:
+            for approval in planned.approvals:
+                approvals.renew(opened.warehouse, opened.project, approval, run_id=opened.run_id, now=opened.now)
     if (
         counts
         or planned.baselined

@@ -72,9 +72,12 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Pending:
-    """The destination works on the batch as a job of its own: `request` asks how it stands, after `seconds`."""
+    """The destination works on the batch as a job of its own: `request` asks how it stands, after `seconds`.
 
-    request: HttpRequest
+    None: the answer names no job. Asked for one, it means to ask the same again.
+    """
+
+    request: HttpRequest | None
     seconds: float = 1.0
 
 
