@@ -220,7 +220,13 @@ class AudienceBook:
 
     def claim(self, phase: str, page: tuple[int, int], wave: int) -> None:
         """Record that a page is about to be sent."""
-        self._append(phase, page, wave, "claimed")
+        self._execute(
+            "INSERT INTO state.audience_changes (audience, destination, member, user_id, change, status, wave, run_id, "
+            "recorded_at) SELECT :audience, :destination, w.member, w.user_id, w.verdict, 'claimed', :wave, :run_id, "
+            "CAST(:now AS TIMESTAMP) FROM audience_work AS w WHERE :chosen",
+            wave=literal(wave),
+            chosen=self._range(phase, page),
+        )
 
     def settle(
         self, phase: str, page: tuple[int, int], wave: int, status: str, code: str | None, error: str | None = None,
