@@ -19,7 +19,7 @@ import pytest
 # Tests that kill processes fork them from one that has imported everything; it has to be told before its first use.
 multiprocessing.set_forkserver_preload([
     "activate.run", "activate.deliver.send", "activate.record.deliveries", "activate.providers.registry",
-    "activate.warehouses.duckdb", "activate.warehouses.postgres", "tests.decide.warm",
+    "activate.warehouses.duckdb", "activate.warehouses.postgres", "tests.decide.warm", "tests.audiences.killed",
 ])  # fmt: skip
 
 

@@ -158,7 +158,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _schema(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="`activate` or `campaign` (default: all)")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="`activate`, `campaign` or `request` (default: all)")
     parser.add_argument("--out", metavar="DIR", help="write NAME.schema.json files into this directory")
 
 
@@ -275,6 +275,18 @@ def _deliver(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _request(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the request, e.g. rules/requests/loyal_customers.yml")
+    parser.add_argument("--dry-run", action="store_true", help="print the model's files instead of writing them")
+    parser.add_argument("--force", action="store_true", help="overwrite files that `request` did not make")
+    parser.add_argument(
+        "--allow-unseen", action="store_true", help="take events and JSON keys that were never seen, with a warning"
+    )
+    parser.add_argument(
+        "--now", type=_instant, metavar="T", help="count as at this instant, e.g. 2026-03-29T10:00:00Z (default: now)"
+    )
+
+
 def _nothing(_: argparse.ArgumentParser) -> None:
     """The verb has no arguments of its own."""
 
@@ -288,6 +300,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("status", "show the last runs, open entries, the outbox and the providers", _nothing),
     Verb("explain", "tell why a person got a message, or did not", _explain),
     Verb("preview", "render a campaign's message for one person, without sending", _preview),
+    Verb("request", "turn a request for a segment into a dbt model, and count who fits", _request),
     Verb("lint", "check the rules against themselves and the dbt models", _nothing),
     Verb("init", "add what Activate needs to a dbt project", _init, waits=False),
     Verb("demo", "make up a shop, build it, replay some days, deliver to files", _demo, False, _PLACE, False),

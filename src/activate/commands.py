@@ -287,6 +287,21 @@ def _init(args: argparse.Namespace) -> int:
     return 0
 
 
+def _request(args: argparse.Namespace) -> int:
+    from activate.ask.answer import answer  # noqa: PLC0415  # only for this verb
+    from activate.ask.view import show_answer  # noqa: PLC0415
+
+    found = answer(
+        options(args), Path(args.file), now=instant(args), dry_run=args.dry_run, force=args.force,
+        allow_unseen=args.allow_unseen, wait_seconds=args.wait,
+    )  # fmt: skip
+    if args.json:
+        _print_json(found)
+    else:
+        show_answer(make_console(sys.stdout), found, dry_run=args.dry_run)
+    return 0
+
+
 def _demo(args: argparse.Namespace) -> int:
     from activate.demo.run import run_demo  # noqa: PLC0415  # only for this verb; needs dbt
 
@@ -318,6 +333,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "explain": _explain,
     "preview": _preview,
     "lint": _lint,
+    "request": _request,
     "init": _init,
     "demo": _demo,
     "deliver": _deliver,

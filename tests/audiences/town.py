@@ -43,6 +43,7 @@ class Peer:
     told: list[tuple[str, str, str]] = field(default_factory=list)
     requests: list[list[dict[str, Any]]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     answer: Callable[[Peer, list[dict[str, Any]]], tuple[int, dict[str, str], Any] | None] | None = None
     url: str = ""
     page: int = 2
@@ -74,8 +75,10 @@ def peer_server() -> Iterator[Peer]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            raw = self.rfile.read(int(self.headers["Content-Length"]))
+            body = json.loads(raw)
             with peer._lock:
+                peer.bodies.append(raw)
                 peer.requests.append(body["changes"])
                 peer.headers.append({name.lower(): value for name, value in self.headers.items()})
             found = peer.answer(peer, body["changes"]) if peer.answer else None
@@ -88,10 +91,11 @@ def peer_server() -> Iterator[Peer]:
             parts = urlsplit(self.path)
             if parts.path.startswith("/jobs/"):
                 name = parts.path.rsplit("/", 1)[-1]
-                work = peer.jobs[name]
-                if work:
-                    self._send(200, {}, work.pop(0))
-                    return
+                self._send(200, {}, peer.jobs[name].pop(0))
+                return
+            if parts.path != "/members":
+                self._send(404, {}, {})
+                return
             asked = parse_qs(parts.query)
             audience, start = asked["audience"][0], int(asked.get("from", ["0"])[0])
             names = sorted(peer.members(audience))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Protocol, cast
@@ -41,6 +41,8 @@ from activate.warehouses.dialect import Dialect
 PAGE = 25_000
 _PAGE_SECONDS = 10.0
 _FIRST_BACKOFF, _LONGEST_WAIT, _LONGEST_JOB = 0.5, 60.0, 600.0
+# Answers that say "not now" of the destination, and nothing of the rows.
+_NOT_NOW = (408, 421, 425, 429, 503)
 PageRange = tuple[int, int]
 Progress = Callable[[str, int, int], None]
 """Told the audience's name, how many changes have been dealt with, and how many there are."""
@@ -119,6 +121,21 @@ class _Told:
     excused: bool = False
 
 
+@dataclass(frozen=True)
+class _Posted:
+    """A page that is on its way."""
+
+    phase: str
+    page: PageRange
+    wave: int
+    rows: pa.RecordBatch
+    answers: list[Future[list[_Told]]]
+
+    def wait(self) -> list[_Told]:
+        """What became of it."""
+        return [told for answer in self.answers for told in answer.result()]
+
+
 class Sync:
     """One audience's sync, from its change set to the outcomes."""
 
@@ -152,6 +169,8 @@ class Sync:
             for carrier in self._carriers:
                 carrier.close()
         self.sent.error = self.sent.error or self.breaker.reason
+        if self.sent.error is None and set(self.sent.outcomes) == {"aborted"}:
+            self.sent.error = f"the destination took nothing (the last answer: {self.breaker.last_code})"
         return self.sent
 
     def stop(self) -> None:
@@ -163,13 +182,24 @@ class Sync:
     def _in_pages(self) -> None:
         limits = self._destination.limits
         with ThreadPoolExecutor(limits.concurrency, thread_name_prefix=f"sync-{self._destination.name}") as pool:
-            for phase, page, wave in self._waves(self._page_size()):
-                if self.breaker.is_open:
-                    return
-                self._book.claim(phase, page, wave)
-                rows = self._book.rows(phase, page, self._columns(phase))
-                told = list(self._post(pool, phase, rows))
-                self._record(phase, page, wave, rows, told)
+            posted: _Posted | None = None
+            try:
+                for phase, page, wave in self._waves(self._page_size()):
+                    if self.breaker.is_open:
+                        break
+                    # While a page is being posted the next is claimed and read, and the one before recorded.
+                    self._book.claim(phase, page, wave)
+                    rows = self._book.rows(phase, page, self._columns(phase))
+                    told = posted.wait() if posted else []  # removals are done before additions begin
+                    before, posted = posted, _Posted(phase, page, wave, rows, self._post(pool, phase, rows))
+                    if before:
+                        self._record(before, told)
+            except Exception:
+                # The warehouse failed: begin nothing more, but what was sent is still waited for.
+                self.stop()
+                raise
+            if posted:
+                self._record(posted, posted.wait())
 
     def _page_size(self) -> int:
         limits = self._destination.limits
@@ -189,21 +219,21 @@ class Sync:
                 yield phase, page, wave
                 wave += 1
 
-    def _post(self, pool: ThreadPoolExecutor, phase: str, rows: pa.RecordBatch) -> Iterable[_Told]:
+    def _post(self, pool: ThreadPoolExecutor, phase: str, rows: pa.RecordBatch) -> list[Future[list[_Told]]]:
         size = self._destination.limits.batch
         futures: list[Future[list[_Told]]] = []
         for start in range(0, rows.num_rows, size):
             changes = self._changes(phase, rows.slice(start, size))
             futures.append(pool.submit(self._hand_over, changes, start))
-        for future in futures:
-            yield from future.result()
+        return futures
 
-    def _record(self, phase: str, page: PageRange, wave: int, rows: pa.RecordBatch, told: list[_Told]) -> None:
+    def _record(self, posted: _Posted, told: list[_Told]) -> None:
         """Record a page's outcomes: the commonest status for all, the others row by row."""
         weights: Counter[tuple[str, str | None, str | None]] = Counter()
         for part in told:
             weights[_key(part)] += part.count - len(part.verdict.but)
         (status, code, error), _ = weights.most_common(1)[0]
+        rows = posted.rows
         seqs = rows.column("_seq")
         refusals: list[tuple[int, str, str, str | None]] = []
         for part in told:
@@ -215,16 +245,17 @@ class Sync:
                 found = (odd.status, odd.code, odd.error) if odd else theirs
                 if found != (status, code, error):
                     refusals.append((seqs[part.start + at].as_py(), found[0], found[1] or "", found[2]))
-        self._book.settle(phase, page, wave, status, code, error, refusals)
+        self._book.settle(posted.phase, posted.page, posted.wave, status, code, error, refusals)
         self._note(rows.num_rows, status, code, refusals)
 
     def _note(
         self, count: int, status: str, code: str | None, refusals: list[tuple[int, str, str, str | None]]
     ) -> None:
         outcomes = self.sent.outcomes
-        outcomes[status] += count - len(refusals)
-        if status != "accepted" and code:
-            self.sent.codes[code] += count - len(refusals)
+        if rest := count - len(refusals):
+            outcomes[status] += rest
+            if status != "accepted" and code:
+                self.sent.codes[code] += rest
         for _, odd, why, _ in refusals:
             outcomes[odd] += 1
             if why:
@@ -276,19 +307,13 @@ class Sync:
             found, wait = self._try_once(changes, start)
             told = found
             first = found[0]
-            doubted = doubted or first.verdict.status == "unknown"
-            if (
-                len(found) > 1
-                or wait is None
-                or first.verdict.status in ("accepted", "rejected")
-                or attempt == TRIES - 1
-            ):
+            if len(found) > 1 or wait is None or first.verdict.status in ("accepted", "rejected"):
                 break
-            self._clock.sleep(max(wait, self._clock.chance() * _FIRST_BACKOFF * 2**attempt))
-        if doubted and len(told) == 1 and told[0].verdict.status == "failed":
-            # An earlier try may have been taken, so a later one that was not says nothing about the rows.
-            first = told[0]
-            told = [replace(first, verdict=Verdict("unknown", first.verdict.code), excused=False)]
+            doubted = doubted or first.verdict.status == "unknown"
+            if attempt < TRIES - 1:
+                self._clock.sleep(max(wait, self._clock.chance() * _FIRST_BACKOFF * 2**attempt))
+        if doubted:
+            told = [_doubtful(part) for part in told]
         return self._try_rest(changes, told, tries_left) if tries_left > 1 else told
 
     def _try_rest(self, changes: Changes, told: list[_Told], tries_left: int) -> list[_Told]:
@@ -321,7 +346,8 @@ class Sync:
             if self._destination.splits(answer):
                 self.breaker.succeeded()
                 return self._halve(changes, start, f"http_{answer.status}" if answer else "refused"), None
-            verdict = self._await(carrier, self._destination.read(answer, changes), changes)
+            found = self._destination.read(answer, changes)
+            verdict = self._await(carrier, found, changes) if isinstance(found, Pending) else found
         except Refused as error:
             self.breaker.succeeded()
             return self._halve(changes, start, error.code), None
@@ -341,7 +367,10 @@ class Sync:
             self.breaker.succeeded()
         else:
             self.breaker.failed(verdict.code or verdict.status)
-        return [_Told(start, count, verdict)], self._asked_wait(answer)
+        if isinstance(found, Pending) and verdict.status == "unknown":
+            return [_Told(start, count, verdict)], None  # it was taken: to post it again would make a second job
+        excused = verdict.status == "failed" and answer is not None and answer.status in _NOT_NOW
+        return [_Told(start, count, verdict, excused)], self._asked_wait(answer)
 
     def _carry(self, carrier: AudienceCarrier, request: Request) -> HttpAnswer | None:
         self._pace.take()
@@ -351,21 +380,29 @@ class Sync:
             request = self._destination.sign(request, int(self._clock.now().replace(tzinfo=dt.UTC).timestamp()))
         return carrier.carry(request)
 
-    def _await(self, carrier: AudienceCarrier, found: Verdict | Pending, changes: Changes) -> Verdict:
-        """Ask for a job until it is done. A job that takes too long may yet be done: its rows are in doubt."""
+    def _await(self, carrier: AudienceCarrier, found: Pending, changes: Changes) -> Verdict:
+        """Ask for a job until it is done. What was taken and never told how it ended is in doubt."""
         deadline = self._clock.monotonic() + _LONGEST_JOB
-        while isinstance(found, Pending):
-            if self._clock.monotonic() >= deadline:
-                return Verdict("unknown", "job_takes_too_long")
+        question = found.request
+        if question is None:
+            return Verdict("unknown", "no_job", "the service works on it, but names no job to ask for")
+        while self._clock.monotonic() < deadline:
             self._clock.sleep(found.seconds)
             try:
-                answer = self._carry(carrier, found.request)
+                answer = self._carry(carrier, question)
+                if answer is None or answer.status in _NOT_NOW:
+                    continue
+                if answer.status >= 300:
+                    return Verdict("unknown", f"job_http_{answer.status}")
+                told = self._destination.read(answer, changes)
             except (NotTaken, InDoubt):
                 continue  # the question was lost, not the job
-            found = self._destination.read(answer, changes)
-            if isinstance(found, Verdict) and found.status == "failed" and answer is not None and answer.status >= 300:
-                return Verdict("unknown", found.code)  # nobody can say how the job ended
-        return found
+            except Unusable as error:
+                return Verdict("unknown", error.code)
+            if isinstance(told, Verdict):
+                return told
+            found, question = told, told.request or question
+        return Verdict("unknown", "job_takes_too_long")
 
     def _asked_wait(self, answer: HttpAnswer | None) -> float:
         asked = retry_after(answer.headers, self._clock.now()) if answer is not None else None
@@ -397,7 +434,7 @@ class Sync:
         for phase, page, wave in waves:
             rows = self._book.rows(phase, page, {})
             told = _Told(0, rows.num_rows, verdict, excused=verdict.status == "failed")
-            self._record(phase, page, wave, rows, [told])
+            self._record(_Posted(phase, page, wave, rows, []), [told])
 
     def _publish(self, carrier: Whole, waves: list[tuple[str, PageRange, int]]) -> Verdict:
         replaces = self._destination.abilities.replaces
@@ -439,6 +476,13 @@ def _kind(phase: str) -> Phase:
 def _untold(field: exp.Expr) -> exp.Expr:
     """Null, with the field's type."""
     return exp.Case(ifs=[exp.If(this=exp.false(), true=field)])
+
+
+def _doubtful(part: _Told) -> _Told:
+    """What became of rows of which an earlier try may have been taken: a later one that was not says nothing of them."""
+    but = {at: Refusal("unknown", odd.code) if odd.status == "failed" else odd for at, odd in part.verdict.but.items()}
+    status = "unknown" if part.verdict.status == "failed" else part.verdict.status
+    return replace(part, verdict=replace(part.verdict, status=status, but=but), excused=False)
 
 
 def _key(part: _Told) -> tuple[RowStatus, str | None, str | None]:

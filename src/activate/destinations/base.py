@@ -72,9 +72,12 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Pending:
-    """The destination works on the batch as a job of its own: `request` asks how it stands, after `seconds`."""
+    """The destination works on the batch as a job of its own: `request` asks how it stands, after `seconds`.
 
-    request: HttpRequest
+    None: the answer names no job. Asked for one, it means to ask the same again.
+    """
+
+    request: HttpRequest | None
     seconds: float = 1.0
 
 
@@ -197,6 +200,12 @@ class Destination(abc.ABC):
         """What a destination with these options (perhaps unresolved) can do."""
         del options
         return Abilities()
+
+    @classmethod
+    def holds_several(cls, options: Mapping[str, Any]) -> bool:
+        """Whether several audiences may be kept there with these options (perhaps unresolved)."""
+        del options
+        return True
 
     @property
     def abilities(self) -> Abilities:

@@ -115,6 +115,10 @@ server's key must be in `~/.ssh/known_hosts`, or in the file that `storage: {kno
     def abilities_of(cls, options: Mapping[str, Any]) -> Abilities:
         return Abilities(shape="columns", whole=True, replaces=options.get("content") != "changes", reads_back=True)
 
+    @classmethod
+    def holds_several(cls, options: Mapping[str, Any]) -> bool:
+        return "{audience}" in str(options.get("path"))
+
     def build(self, changes: Changes, at: dt.datetime) -> PartRequest:
         place = self._place(changes.audience)
         url = place.pattern.replace("{run_id}", changes.run_id).replace("{date}", f"{at:%Y-%m-%d}")

@@ -88,6 +88,10 @@ in it whom Activate never sent are counted when the members are read back, and l
         del options
         return Abilities(shape="columns", reads_back=True)
 
+    @classmethod
+    def holds_several(cls, options: Mapping[str, Any]) -> bool:
+        return bool(options.get("audience_column")) or "{audience}" in str(options.get("table"))
+
     def build(self, changes: Changes, at: dt.datetime) -> TableRequest:
         del at
         return TableRequest(self._place(changes.audience), changes)

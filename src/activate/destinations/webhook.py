@@ -119,7 +119,7 @@ A 2xx answer means that all were taken, unless it says otherwise:
         if isinstance(job, str) and state not in _DONE + _FAILED:
             return Pending(self._question(urljoin(self.options["url"], job)))
         if state in _RUNNING:
-            return Verdict("unknown", "no_job", "the service works on it, but names no job to ask for")
+            return Pending(None)
         if state in _FAILED:
             return Verdict("failed", _word(told.get("code"), "job_failed"))
         if told.get("success") is False or told.get("error"):
@@ -169,7 +169,7 @@ def _refusals(told: Mapping[str, Any], changes: Changes) -> dict[int, Refusal]:
         if not isinstance(item, dict):
             continue
         index = item.get("index", positions.get(str(item.get("member", item.get("user_id")))))
-        if not isinstance(index, int) or not 0 <= index < len(changes):
+        if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(changes):
             continue
         status = _STATUSES.get(str(item.get("status")), "rejected" if default == "rejected" else "unknown")
         if status != "accepted":

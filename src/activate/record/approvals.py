@@ -111,3 +111,16 @@ def record_use(warehouse: Warehouse, project: Project, approval_id: str, *, run_
         .where(exp.column("approval_id").eq(literal(approval_id)), "status = 'granted'")
     )
     warehouse.execute(exp.insert(query, relation.table(), columns=[*kept, *used]))
+
+
+def renew(warehouse: Warehouse, project: Project, approval_id: str, *, run_id: str, now: dt.datetime) -> None:
+    """Give leave again, as it was given: the run that used it could do nothing of what it allows. Raises WarehouseError."""
+    relation = Relation(project.policy.state.schema_, APPROVALS.name)
+    again = hashlib.md5(f"{approval_id}|{run_id}".encode(), usedforsecurity=False).hexdigest()
+    kept = ("subject", "name", "kind", "ceiling", "status", "granted_by", "expires_at")
+    query = (
+        exp.select(*kept, literal(again), literal(now))
+        .from_(relation.table())
+        .where(exp.column("approval_id").eq(literal(approval_id)), "status = 'granted'")
+    )
+    warehouse.execute(exp.insert(query, relation.table(), columns=[*kept, "approval_id", "recorded_at"]))
