@@ -14,7 +14,7 @@ from activate.report.console import figure, make_table, note
 from activate.report.text import number, plural, span
 
 _KINDS = (("added", "green"), ("updated", ""), ("removed", "red"), ("suppressed", "red"))
-_REASONS = {
+REASONS = {
     "null_key": "no key", "duplicate_key": "in the segment twice", "no_identifier": "no identifier",
     "bad_email": "not an e-mail address", "bad_phone": "not a phone number with its country",
     "duplicate_identifier": "another person has the same identifier", "excluded": "on an exclusion list",
@@ -157,12 +157,12 @@ def _odd(console: Console, plan: AudiencePlan) -> None:
     for reason, count in found.invalid.items():
         console.print(
             Text(
-                f"! {plan.audience}: {plural(count, 'row')} cannot be sent: {_REASONS.get(reason, reason)}",
+                f"! {plan.audience}: {plural(count, 'row')} cannot be sent: {REASONS.get(reason, reason)}",
                 style="yellow",
             )
         )
     for reason, count in found.left_out.items():
-        note(console, f"{plan.audience}: {plural(count, 'person', 'people')} left out: {_REASONS.get(reason, reason)}")
+        note(console, f"{plan.audience}: {plural(count, 'person', 'people')} left out: {REASONS.get(reason, reason)}")
     if found.refused:
         console.print(
             Text(
