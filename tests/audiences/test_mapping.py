@@ -285,7 +285,9 @@ def test_invalid_rows_are_told_with_their_reason_and_the_others_go_on(town: Town
 
 
 def test_a_bad_phone_number_is_told_apart(town: Town, peer: Peer) -> None:
-    town.put("people", person("ada", phone="+46 70 123 45 67"), person("bob", phone="12"), person("cid", phone="call me"))
+    town.put(
+        "people", person("ada", phone="+46 70 123 45 67"), person("bob", phone="12"), person("cid", phone="call me")
+    )
     town.segment("vips", ["ada", "bob", "cid"])
     town.audience(identify_by={"column": "phone", "normalise": "phone", "hash": "sha256"})
     assert town.sync().outcomes == {"accepted": 1}
