@@ -33,7 +33,8 @@ EXIT_CODES: dict[int, str] = {
     4: "another run holds the lease; try again when it has ended",
     5: "the warehouse refused a statement or cannot be reached; nothing was recorded",
     6: "`--now` lies before a tick that is already recorded",
-    7: "a provider could not be used at all; its messages wait in the outbox",
+    7: "a provider or a destination could not be used; what is meant for it waits",
+    8: "`apply`: what would be done is not what was planned any more; nothing was done",
     USAGE_ERROR: "the command was typed wrongly",
     INTERRUPTED: "interrupted (Ctrl-C)",
     PIPE_CLOSED: "whoever read the output stopped reading",
@@ -76,7 +77,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     """Keeps the table of exit codes as it is, and puts every verb on one line."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=18, width=100)
+        super().__init__(prog, max_help_position=20, width=100)
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,13 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-deliver", action="store_true", help="decide only; `deliver` hands the messages over later"
     )
+    parser.add_argument("--no-sync", action="store_true", help="leave the audiences to `sync`")
     _provider(parser)
 
 
 def _plan(parser: argparse.ArgumentParser) -> None:
     _now(parser)
+    parser.add_argument("--out", metavar="FILE", help="write the plan into a file that `apply` takes")
     parser.add_argument("--sql", action="store_true", help="print the SQL of the tick")
     parser.add_argument(
         "--samples", type=_count, default=3, metavar="N", help="people to name for each outcome (default: 3)"
@@ -155,7 +158,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _schema(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="`activate` or `campaign` (default: all)")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="`activate`, `campaign` or `request` (default: all)")
     parser.add_argument("--out", metavar="DIR", help="write NAME.schema.json files into this directory")
 
 
@@ -165,6 +168,94 @@ def _preview(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--step", type=_positive, default=1, metavar="N", help="the step (default: 1)")
     parser.add_argument("--channel", metavar="C", help="the channel (default: the first that reaches the person)")
     parser.add_argument("--variant", metavar="V", help="the variant (default: the person's own)")
+
+
+def _share(text: str) -> float:
+    from activate.words import parse_share  # noqa: PLC0415  # pydantic, only where a share is typed
+
+    try:
+        return parse_share(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _duration(text: str) -> int:
+    from activate.words import parse_duration  # noqa: PLC0415  # pydantic, only where a duration is typed
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _apply(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("plan", metavar="PLAN", help="the file that `plan --out` wrote")
+    parser.add_argument(
+        "--tolerance",
+        type=_share,
+        default=0.05,
+        metavar="P",
+        help="how far each figure may be off, e.g. 5%% (the default)",
+    )
+    parser.add_argument(
+        "--max-age", type=_duration, default=3600, metavar="D", help="refuse an older plan (default: '1 hour')"
+    )
+
+
+def _audience(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--audience", action="append", metavar="A", help="this audience only (can be given several times)"
+    )
+
+
+def _sync(parser: argparse.ArgumentParser) -> None:
+    _now(parser)
+    _audience(parser)
+    parser.add_argument(
+        "--schedule", metavar="WORD", help="the audiences with this schedule (default: those without one)"
+    )
+    parser.add_argument("--full", action="store_true", help="send every member again, and reconcile removals")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be sent")
+    parser.add_argument(
+        "--samples", type=_count, default=3, metavar="N", help="people to name for each change (default: 3)"
+    )
+
+
+def _approve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("subject", metavar="SUBJECT", help="audience:NAME or campaign:NAME")
+    for kind, text in (
+        ("added", "additions"), ("updated", "updates"), ("removed", "removals"), ("messages", "messages of the campaign"),
+        ("stale", "changes though a source is stale"), ("untested", "changes though a dbt test fails"),
+    ):  # fmt: skip
+        parser.add_argument(f"--{kind}", type=_count, metavar="N", help=f"let up to N {text} pass")
+    parser.add_argument("--resume", action="store_true", help="take an audience off the hold that `undo` put it on")
+    parser.add_argument(
+        "--for",
+        dest="lasting",
+        type=_duration,
+        default=86_400,
+        metavar="D",
+        help="how long it holds (default: '24 hours')",
+    )
+    parser.add_argument("--by", metavar="WHO", help="who gives leave (default: you)")
+
+
+def _retry(parser: argparse.ArgumentParser) -> None:
+    _audience(parser)
+    parser.add_argument(
+        "--where", metavar="SQL",
+        help="a condition over audience, destination, user_id, member, change, error_code, recorded_at",
+    )  # fmt: skip
+
+
+def _reconcile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("audience", metavar="AUDIENCE", help="the audience's name")
+    parser.add_argument("--dry-run", action="store_true", help="only tell the differences")
+
+
+def _undo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_id", metavar="RUN", help="the run id of a sync (table audience_syncs)")
+    parser.add_argument("--apply", action="store_true", help="send it, and put the audience on hold")
 
 
 def _exposures(parser: argparse.ArgumentParser) -> None:
@@ -184,6 +275,18 @@ def _deliver(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _request(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the request, e.g. rules/requests/loyal_customers.yml")
+    parser.add_argument("--dry-run", action="store_true", help="print the model's files instead of writing them")
+    parser.add_argument("--force", action="store_true", help="overwrite files that `request` did not make")
+    parser.add_argument(
+        "--allow-unseen", action="store_true", help="take events and JSON keys that were never seen, with a warning"
+    )
+    parser.add_argument(
+        "--now", type=_instant, metavar="T", help="count as at this instant, e.g. 2026-03-29T10:00:00Z (default: now)"
+    )
+
+
 def _nothing(_: argparse.ArgumentParser) -> None:
     """The verb has no arguments of its own."""
 
@@ -192,13 +295,20 @@ _PLACE = ("project-dir", "profiles-dir", "target")
 VERBS: tuple[Verb, ...] = (
     Verb("run", "decide for everybody who is due, and deliver", _run, has_progress=True),
     Verb("plan", "show what `run` would decide, without writing or sending", _plan, has_progress=True),
+    Verb("apply", "do what a plan in a file says, if it still holds", _apply, has_progress=True),
+    Verb("sync", "bring the audiences' destinations up to date", _sync, has_progress=True),
     Verb("status", "show the last runs, open entries, the outbox and the providers", _nothing),
     Verb("explain", "tell why a person got a message, or did not", _explain),
     Verb("preview", "render a campaign's message for one person, without sending", _preview),
+    Verb("request", "turn a request for a segment into a dbt model, and count who fits", _request),
     Verb("lint", "check the rules against themselves and the dbt models", _nothing),
     Verb("init", "add what Activate needs to a dbt project", _init, waits=False),
     Verb("demo", "make up a shop, build it, replay some days, deliver to files", _demo, False, _PLACE, False),
     Verb("deliver", "hand over what waits in the outbox (for operators)", _deliver, has_progress=True),
+    Verb("approve", "let what a guard withholds pass, once and up to a ceiling", _approve),
+    Verb("retry", "let changes that a destination refused be sent again", _retry),
+    Verb("reconcile", "read a destination's members back, and mend the difference", _reconcile),
+    Verb("undo", "send the inverse of a sync", _undo),
     Verb("migrate", "make or update the state tables (`run` does it by itself)", _nothing),
     Verb("exposures", "print dbt exposures of the campaigns", _exposures, False, waits=False),
     Verb("schema", "print the JSON Schemas of the rules files, for editors", _schema, False, (), False),

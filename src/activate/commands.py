@@ -7,16 +7,18 @@ import datetime as dt
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from activate import questions, run
+from activate import audience_commands, planfile, questions, run, syncing
+from activate.audience_plan import AudiencePlan, AudienceReport
 from activate.decision import Tick
 from activate.errors import DeliveryError, SettingsError, nearest
 from activate.message import ProviderReport
+from activate.opening import instant, opened, options
 from activate.project import Project
+from activate.report.audience_view import show_plans, show_reports
 from activate.report.console import make_console
 from activate.report.delivery_view import show_delivery
 from activate.report.lint_view import show_mistakes
@@ -26,8 +28,7 @@ from activate.report.status_view import show_status
 from activate.report.story_view import show_story
 from activate.report.text import to_json
 from activate.report.tick_view import show_sql, show_tick
-from activate.settings import Options, find_options
-from activate.warehouses.base import Warehouse
+from activate.settings import load_target
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -47,33 +48,6 @@ def _set_up_logging(verbose: bool) -> None:
     )
 
 
-def _options(args: argparse.Namespace) -> Options:
-    variables: Any = {}
-    if args.vars:
-        import yaml  # noqa: PLC0415  # only with --vars
-
-        try:
-            variables = yaml.safe_load(args.vars)
-        except yaml.YAMLError:
-            variables = None
-        if not isinstance(variables, dict):
-            raise SettingsError("--vars must be a YAML mapping, e.g. '{schema: marketing}'")
-    return find_options(args.project_dir, args.profiles_dir, args.target, args.profile, variables=variables)
-
-
-@contextmanager
-def _opened(args: argparse.Namespace) -> Iterator[tuple[Project, Warehouse]]:
-    project, warehouse = run.open_project(_options(args), wait_seconds=args.wait)
-    with closing(warehouse):
-        yield project, warehouse
-
-
-def _now(args: argparse.Namespace) -> dt.datetime:
-    """The instant to decide about: the only place where a command reads the clock for it."""
-    now: dt.datetime = getattr(args, "now", None) or run.wall_clock().replace(microsecond=0)
-    return now
-
-
 def _print_json(data: Any) -> None:
     print(to_json(data))
 
@@ -82,46 +56,96 @@ def _print_json(data: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    now = _now(args)
-    with _opened(args) as (project, warehouse), progress(args.quiet) as told:
+    now = instant(args)
+    with opened(args) as (project, warehouse), progress(args.quiet) as told:
         providers = _providers(project, args.provider)
         tick = run.decide(warehouse, project, now, wait_seconds=args.wait, on_progress=told.step)
         reports: Sequence[ProviderReport] | None = None
+        synced: list[AudienceReport] = []
         if not args.no_deliver:
             reports = run.deliver(
                 warehouse, project, args.now, providers=providers, wait_seconds=args.wait, on_progress=told.provider
             )
+        if not args.no_deliver and not args.no_sync:
+            opener = run.target_opener(options(args), args.wait)
+            synced = syncing.sync(
+                warehouse, project, syncing.choose(project), now, open_target=opener, wait_seconds=args.wait,
+                on_progress=told.audience,
+            )  # fmt: skip
     if args.json:
-        _print_json(_tick_data(tick) | ({} if reports is None else {"delivery": reports}))
+        delivered: dict[str, Any] = {} if reports is None else {"delivery": reports}
+        _print_json(_tick_data(tick) | delivered | {"audiences": audience_commands.reports_data(synced)})
     else:
         console = make_console(sys.stdout)
         show_tick(console, tick, planned=False)
         if reports is not None:
             show_delivery(console, reports)
-    return _delivery_code(reports or ())
+        show_reports(console, synced)
+    return _delivery_code(reports or ()) or audience_commands.sync_code(synced)
 
 
 def _plan(args: argparse.Namespace) -> int:
-    now = _now(args)
-    with _opened(args) as (project, warehouse), progress(args.quiet) as told:
+    now = instant(args)
+    with opened(args) as (project, warehouse), progress(args.quiet) as told:
         # The SQL comes along with the samples, so at least one is asked for.
         tick = run.decide(
             warehouse, project, now, commit=False, wait_seconds=args.wait, samples=max(args.samples, 1),
             on_progress=told.step,
         )  # fmt: skip
+        plans = syncing.plan(warehouse, project, syncing.choose(project), now, samples=args.samples)
         dialect = warehouse.dialect
+        if args.out:
+            target = load_target(options(args)).name
+            planfile.write(Path(args.out), project, target, now, run.wall_clock(), tick, plans, {})
     if not args.samples:
         tick = Tick(**{**vars(tick), "samples": {}})
+    statements = [*tick.statements, *(statement for plan in plans for statement in plan.statements)]
     if args.json:
-        data = _tick_data(tick) | {"samples": _samples(tick)}
-        _print_json(data | ({"statements": [{"name": n, "sql": s} for n, s in tick.statements]} if args.sql else {}))
+        data = _tick_data(tick) | {"samples": _samples(tick), "audiences": audience_commands.plans_data(plans)}
+        _print_json(data | ({"statements": [{"name": n, "sql": s} for n, s in statements]} if args.sql else {}))
         return 0
     console = make_console(sys.stdout)
     if args.sql:
-        show_sql(console, tick.statements, dialect)
-    else:
-        show_tick(console, tick, planned=True)
+        show_sql(console, statements, dialect)
+        return 0
+    show_tick(console, tick, planned=True)
+    show_plans(console, plans, as_next=False)
+    if args.out:
+        console.print(f"The plan is in {args.out}; `dbt-activate apply {args.out}` does it, if it still holds.")
     return 0
+
+
+def _apply(args: argparse.Namespace) -> int:
+    with opened(args) as (project, warehouse), progress(args.quiet) as told:
+        opener = run.target_opener(options(args), args.wait)
+        made_since = run.wall_clock() - dt.timedelta(seconds=args.max_age)
+        body = planfile.read(Path(args.plan), project, load_target(options(args)).name, made_since)
+        now, promised = body["now"], body["figures"]
+        audiences = syncing.choose(project)
+        # Everything is looked at before anything is done.
+        foreseen = syncing.plan(warehouse, project, audiences, now)
+        planfile.compare(promised, planfile.figures(None, foreseen), "audience ", args.tolerance)
+        tick = run.decide(
+            warehouse, project, now, wait_seconds=args.wait, on_progress=told.step,
+            check=lambda found: planfile.compare(promised, planfile.figures(found, ()), "campaign ", args.tolerance),
+        )  # fmt: skip
+        reports = run.deliver(warehouse, project, None, wait_seconds=args.wait, on_progress=told.provider)
+
+        def check(plan: AudiencePlan) -> None:
+            planfile.compare(promised, planfile.figures(None, [plan]), f"audience {plan.audience} ", args.tolerance)
+
+        synced = syncing.sync(
+            warehouse, project, audiences, now, open_target=opener, wait_seconds=args.wait, check=check,
+            on_progress=told.audience,
+        )  # fmt: skip
+    if args.json:
+        _print_json(_tick_data(tick) | {"delivery": reports, "audiences": audience_commands.reports_data(synced)})
+    else:
+        console = make_console(sys.stdout)
+        show_tick(console, tick, planned=False)
+        show_delivery(console, reports)
+        show_reports(console, synced)
+    return _delivery_code(reports) or audience_commands.sync_code(synced)
 
 
 def _tick_data(tick: Tick) -> dict[str, Any]:
@@ -154,7 +178,7 @@ def _providers(project: Project, names: Sequence[str] | None) -> Sequence[str] |
 
 
 def _deliver(args: argparse.Namespace) -> int:
-    with _opened(args) as (project, warehouse), progress(args.quiet) as told:
+    with opened(args) as (project, warehouse), progress(args.quiet) as told:
         providers = _providers(project, args.provider)
         reports = run.deliver(
             warehouse, project, args.now, providers=providers, wait_seconds=args.wait, on_progress=told.provider
@@ -175,8 +199,8 @@ def _delivery_code(reports: Sequence[ProviderReport]) -> int:
 
 
 def _migrate(args: argparse.Namespace) -> int:
-    with _opened(args) as (project, warehouse):
-        changed = run.migrate_state(warehouse, project, _now(args), wait_seconds=args.wait)
+    with opened(args) as (project, warehouse):
+        changed = run.migrate_state(warehouse, project, instant(args), wait_seconds=args.wait)
         schema = project.policy.state.schema_
     if args.json:
         _print_json({"schema": schema, "changed": changed})
@@ -189,8 +213,8 @@ def _migrate(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    with _opened(args) as (project, warehouse):
-        found = questions.status(warehouse, project, _now(args))
+    with opened(args) as (project, warehouse):
+        found = questions.status(warehouse, project, instant(args))
     if args.json:
         _print_json(found)
     else:
@@ -199,8 +223,8 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _explain(args: argparse.Namespace) -> int:
-    with _opened(args) as (project, warehouse):
-        story = questions.explain(warehouse, project, args.person, now=_now(args), campaign=args.campaign)
+    with opened(args) as (project, warehouse):
+        story = questions.explain(warehouse, project, args.person, now=instant(args), campaign=args.campaign)
     if args.json:
         _print_json(story)
     else:
@@ -209,9 +233,9 @@ def _explain(args: argparse.Namespace) -> int:
 
 
 def _preview(args: argparse.Namespace) -> int:
-    with _opened(args) as (project, warehouse):
+    with opened(args) as (project, warehouse):
         found = questions.preview(
-            warehouse, project, args.campaign, args.person, now=_now(args), step=args.step, channel=args.channel,
+            warehouse, project, args.campaign, args.person, now=instant(args), step=args.step, channel=args.channel,
             variant=args.variant,
         )  # fmt: skip
     if args.json:
@@ -222,7 +246,7 @@ def _preview(args: argparse.Namespace) -> int:
 
 
 def _lint(args: argparse.Namespace) -> int:
-    mistakes = questions.lint(_options(args), now=_now(args), wait_seconds=args.wait)
+    mistakes = questions.lint(options(args), now=instant(args), wait_seconds=args.wait)
     errors = sum(mistake.severity == "error" for mistake in mistakes)
     if args.json:
         _print_json({"errors": errors, "warnings": len(mistakes) - errors, "mistakes": mistakes})
@@ -254,12 +278,27 @@ def _schema(args: argparse.Namespace) -> int:
 def _init(args: argparse.Namespace) -> int:
     from activate.scaffold.init import init  # noqa: PLC0415  # only for this verb
 
-    changes = init(_options(args), dry_run=args.dry_run)
+    changes = init(options(args), dry_run=args.dry_run)
     if args.json:
         _print_json({"dry_run": args.dry_run, "changes": changes})
         return 0
     for change in changes:
         print(change)
+    return 0
+
+
+def _request(args: argparse.Namespace) -> int:
+    from activate.ask.answer import answer  # noqa: PLC0415  # only for this verb
+    from activate.ask.view import show_answer  # noqa: PLC0415
+
+    found = answer(
+        options(args), Path(args.file), now=instant(args), dry_run=args.dry_run, force=args.force,
+        allow_unseen=args.allow_unseen, wait_seconds=args.wait,
+    )  # fmt: skip
+    if args.json:
+        _print_json(found)
+    else:
+        show_answer(make_console(sys.stdout), found, dry_run=args.dry_run)
     return 0
 
 
@@ -275,12 +314,12 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _exposures(args: argparse.Namespace) -> int:
-    options = _options(args)
-    text, file = questions.exposures(options)
+    place = options(args)
+    text, file = questions.exposures(place)
     if not args.write:
         sys.stdout.write(text)
         return 0
-    (options.project_dir / file).write_text(text, "utf-8")
+    (place.project_dir / file).write_text(text, "utf-8")
     print(file)
     return 0
 
@@ -288,10 +327,13 @@ def _exposures(args: argparse.Namespace) -> int:
 _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "plan": _plan,
+    "apply": _apply,
+    **audience_commands.VERBS,
     "status": _status,
     "explain": _explain,
     "preview": _preview,
     "lint": _lint,
+    "request": _request,
     "init": _init,
     "demo": _demo,
     "deliver": _deliver,

@@ -96,6 +96,12 @@ class DeliveryError(ActivateError):
     exit_code = 7
 
 
+class PlanChangedError(ActivateError):
+    """What would be done is not what was planned any more; nothing was done. Exit code 8."""
+
+    exit_code = 8
+
+
 def nearest(word: str, allowed: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the allowed word nearest to `word`, or an empty string."""
     matches = difflib.get_close_matches(str(word), list(allowed), n=1, cutoff=0.6)

@@ -20,7 +20,6 @@ from activate.syncing import (
     carrier_maker,
     carry_out,
     choose,
-    compact,
     compute,
     make_state,
     open_audience,
@@ -135,7 +134,6 @@ def undo(
             opened.warehouse, project, run_id=opened.run_id, now=now, started_at=started, finished_at=wall_clock(),
             status="synced", counts={"audience": name, **told},
         )  # fmt: skip
-        compact(opened, opened.position.mapping_version or audience.mapping_version)
         report = AudienceReport(
             name, audience.destination, None, dict(sent.outcomes), dict(sent.codes), sent.requests, error=sent.error
         )

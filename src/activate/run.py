@@ -54,6 +54,15 @@ def open_project(options: Options, *, wait_seconds: float = 30.0) -> tuple[Proje
         raise
 
 
+def target_opener(options: Options, wait_seconds: float = 30.0) -> Callable[[str], Warehouse]:
+    """Return what opens another target of the same dbt profile by its name; it raises as `open_project` does."""
+
+    def open_target(name: str) -> Warehouse:
+        return connect(load_target(dataclasses.replace(options, target=name)), wait_seconds)
+
+    return open_target
+
+
 def migrate_state(warehouse: Warehouse, project: Project, now: dt.datetime, *, wait_seconds: float = 30.0) -> bool:
     """Make the state tables where they are missing; return whether anything was done."""
     schema = project.policy.state.schema_
@@ -73,13 +82,14 @@ def decide(
     commit: bool = True,
     wait_seconds: float = 30.0,
     samples: int = 0,
+    check: Callable[[Tick], None] | None = None,
     on_progress: execute.OnProgress | None = None,
     clock: Clock = wall_clock,
 ) -> Tick:
     """Decide one tick: everything in one transaction, under the project's lease.
 
     `now` is naive UTC. With `commit=False` the same work is done and rolled back: the result is a plan. `samples` is
-    the number of person keys to return per outcome. The same `now` again, with nothing new to see, changes nothing.
+    the number of person keys to return per outcome; `check` may refuse the tick by raising, which rolls it back. The same `now` again, with nothing new to see, changes nothing.
 
     Raises LeaseHeldError if another tick holds the lease for `wait_seconds`, TimeOrderError if `now` lies before the
     last tick, WarehouseError (nothing recorded) if a statement fails.
@@ -90,6 +100,8 @@ def decide(
         try:
             with warehouse.transaction():
                 tick = _decide(warehouse, project, now, commit, samples, on_progress, started, clock)
+                if check is not None:
+                    check(tick)
                 if not (commit and tick.changed):
                     raise _RolledBack
         except _RolledBack:

@@ -79,7 +79,7 @@ def plan(
         with contextlib.closing(connection):
             opened = None
             try:
-                opened = _open(connection, project, audience, now, full)
+                opened = _open(connection, project, audience, now, full, False)
                 found.append(replace(plan_opened(opened, samples), statements=_statements(opened)))
             except ActivateError as error:
                 found.append(
@@ -161,7 +161,7 @@ def open_audience(
     connection = warehouse.clone()
     lease = f"audience.{project.policy.state.schema_}.{audience.audience}"
     with contextlib.closing(connection), connection.lock(lease, wait_seconds):
-        opened = _open(connection, project, audience, now, full)
+        opened = _open(connection, project, audience, now, full, True)
         try:
             yield opened
         finally:
@@ -174,7 +174,9 @@ def make_state(warehouse: Warehouse, project: Project, now: dt.datetime) -> None
         migrate(warehouse, project.policy.state.schema_, now)
 
 
-def _open(warehouse: Warehouse, project: Project, audience: Audience, now: dt.datetime, full: bool) -> Opened:
+def _open(
+    warehouse: Warehouse, project: Project, audience: Audience, now: dt.datetime, full: bool, may_compact: bool
+) -> Opened:
     section = project.policy.destinations[audience.destination]
     destination = create(
         audience.destination, resolve_destination(audience.destination, section, project.secrets), project.directory
@@ -184,41 +186,40 @@ def _open(warehouse: Warehouse, project: Project, audience: Audience, now: dt.da
     ]
     run_id = f"{name_run(now, len(earlier))}-{audience.audience}"
     book = AudienceBook(warehouse, project, audience, run_id, now)
-    opened = Opened(
-        project,
-        audience,
-        destination,
-        warehouse,
-        book,
-        Position(),
-        _change_set(project, warehouse, audience, destination, Position(), full),
-        run_id,
-        now,
-    )
-    compute(opened, full)
+    changes = ChangeSet(project, warehouse, audience, Held())
+    opened = Opened(project, audience, destination, warehouse, book, Position(), changes, run_id, now)
+    compute(opened, full, may_compact)
     return opened
 
 
-def _change_set(
-    project: Project, warehouse: Warehouse, audience: Audience, destination: Destination, position: Position, full: bool
-) -> ChangeSet:
-    held = Held(position.generation, position.first_wave, position.has_later)
-    return ChangeSet(project, warehouse, audience, held, full=full, keep_unchanged=destination.abilities.replaces)
+def compute(opened: Opened, full: bool, may_compact: bool = True) -> None:
+    """(Again) make the temporary tables of the change set.
 
-
-def compute(opened: Opened, full: bool) -> None:
-    """(Again) make the temporary tables of the change set."""
+    Where many changes have come since the last copy of the members, they are summed up first (`may_compact`): reading them
+    is needed anyway.
+    """
     book = opened.book
     opened.position = book.position()
-    opened.changes = _change_set(
-        opened.project, opened.warehouse, opened.audience, opened.destination, opened.position, full
-    )
+    if opened.position.has_later:
+        changes = _changes(opened, full)
+        step = changes.touched()
+        book.make(step.name, step.creates or "", step.sql, step.doc)
+        if may_compact:
+            opened.position = book.compact(opened.position, changes.held_query())
+    opened.changes = _changes(opened, full)
     doubled = {
         step.name: book.make(step.name, step.creates or "", step.sql, step.doc) for step in opened.changes.doubled()
     }
     keys, members = doubled["audience.doubled_keys"], doubled.get("audience.doubled_members", 0)
-    for step in opened.changes.steps(bool(keys), bool(members)):
-        book.make(step.name, step.creates or "", step.sql, step.doc)
+    step = opened.changes.work(bool(keys), bool(members))
+    book.make(step.name, step.creates or "", step.sql, step.doc)
+
+
+def _changes(opened: Opened, full: bool) -> ChangeSet:
+    position = opened.position
+    held = Held(position.generation, position.first_wave, position.has_later)
+    keep = opened.destination.abilities.replaces
+    return ChangeSet(opened.project, opened.warehouse, opened.audience, held, full=full, keep_unchanged=keep)
 
 
 # -- the plan ---------------------------------------------------------------------------------------------------------
@@ -382,16 +383,6 @@ def finish(opened: Opened, planned: AudiencePlan, sent: Sent, started: dt.dateti
         opened.warehouse, opened.project, run_id=opened.run_id, now=opened.now, started_at=started,
         finished_at=wall_clock(), status="synced", counts={"audience": opened.audience.audience, **counts},
     )  # fmt: skip
-    compact(opened, _last_mapping(opened, planned))
-
-
-def compact(opened: Opened, mapping_version: str) -> None:
-    """Sum the audience's changes up in a new copy, where they have become many."""
-    position = replace(opened.position, mapping_version=mapping_version)
-    later = replace(position, last_wave=max(position.last_wave, position.first_wave))
-    changes = _change_set(opened.project, opened.warehouse, opened.audience, opened.destination, later, False)
-    touched = next(step for step in changes.steps() if step.name == "audience.touched")
-    opened.book.compact(position, changes.held_query(), touched.sql)
 
 
 def carrier_maker(opened: Opened, open_target: OpenTarget | None) -> Callable[[], AudienceCarrier]:

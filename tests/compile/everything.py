@@ -63,7 +63,7 @@ CART = Campaign.model_validate(
     {
         "campaign": "cart", "priority": 60, "tags": ["promotion"], "active": {"from": "2026-01-01", "until": "2027-01-01"},
         "enter": {"trigger": "carts", "where": 'cart_value > 100 and "Odd name" is not null'},
-        "re_enter": {"after": "7 days"}, "on_retrigger": "restart", "control": "10%",
+        "re_enter": {"after": "7 days"}, "on_retrigger": "restart", "control": "10%", "guard": {"max_messages": 10000},
         "exceptions": [{"event": "purchase", "match": "cart_id"}, {"event": "call", "match": "cart_value", "where": "cart_id <> 'x'"}],
         "audience": {"not_in": ["staff"]},
         "steps": [{"wait": "30 minutes", "channels": ["push", "email"], "template": "cart", "expires": "24 hours"}],

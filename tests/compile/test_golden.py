@@ -72,6 +72,14 @@ def test_the_same_rules_are_printed_once_and_only_their_instants_change() -> Non
     assert first.constants["now"] != second.constants["now"]
 
 
+def test_without_a_guard_a_plan_does_nothing_about_guards() -> None:
+    free = [campaign.model_copy(update={"guard": None}) for campaign in project().campaigns]
+    made = compile_tick(project(*free), DIALECTS["duckdb"], NOW, bookmarks(), "run")
+    tables = [stage.table for stage in made.stages if isinstance(stage, Load)]
+    assert "tick_guards" not in tables
+    assert not [name for name, sql in made.script() if "guard" in name or "guard" in sql or "tick_held" in sql]
+
+
 def test_a_constant_in_a_rule_is_not_mistaken_for_a_hole() -> None:
     cart, *_ = project().campaigns
     sly = cart.model_copy(update={"enter": cart.enter.model_copy(update={"where": "cart_id = ':now'"})})

@@ -346,3 +346,22 @@ def test_wrong_options_are_told(options: Rows, problem: str) -> None:
 def test_no_value_shows_in_what_is_printed(crm: Crm) -> None:
     request = crm.destination.build(changes("upsert", {"_member": ["ann@example.com"]}), NOW)
     assert "ann@example.com" not in repr(request)
+
+
+def test_workers_that_begin_together_make_one_table(crm: Crm) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def work(number: int) -> None:
+        carrier = TableCarrier(lambda target: crm.warehouse.clone())
+        request = crm.destination.build(changes("upsert", {"_member": [f"m{number}"], "n": [number]}), NOW)
+        for _ in range(20):
+            try:
+                carrier.carry(request)
+                break
+            except NotTaken:
+                continue
+        carrier.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(8)))
+    assert crm.members() == [f"m{number}" for number in range(8)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,25 @@ goal: {event: purchase, within: 3 days, value: revenue}
     assert rules.policy is not None
     assert rules.policy.frequency_caps[1].channel == "push"
     assert rules.campaigns[0].control == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("written", "people", "limit"),
+    [("10000", 7, 10_000), ("5%", 1_999, 99), ("29%", 100, 29), ("0.07%", 10_000, 7), ("33.3333%", 3_000_000, 999_999)],
+)
+def test_a_guards_limit_is_exact_and_is_stored_as_it_is_written(
+    shop: Shop, written: str, people: int, limit: int
+) -> None:
+    shop.campaign(f"guard: {{max_messages: {written}}}\n")
+    assert shop.lint() == []
+    shop.save_manifest()
+    [campaign] = load_project(shop.options).campaigns
+    assert campaign.guard is not None
+    assert campaign.guard.limit(people) == limit
+    assert json.loads(campaign.canonical())["guard"] == {
+        "max_messages": int(written) if "%" not in written else written
+    }
+    assert type(campaign).model_validate_json(campaign.canonical()) == campaign
 
 
 def test_the_reference_projects_own_rules_have_no_mistakes() -> None:
@@ -136,6 +156,16 @@ def test_a_value_that_cannot_be_told_its_line_and_what_is_allowed(
         ),
         ("goal: purchase", "'purchase' is not a mapping of keys to values"),
         ("audience: {int: [x]}", "unknown key 'int'; allowed: in, not_in, recheck"),
+        ("guard: {max_message: 5}", "unknown key 'max_message'; allowed: max_messages; did you mean 'max_messages'?"),
+        ("guard: {max_messages: 0}", "0 is too small; a guard that lets nothing pass guards nothing; the least is 1"),
+        ("guard: {max_messages: 0%}", "'0%' is too small"),
+        ("guard: {max_messages: 101%}", "'101%' is more than 100%"),
+        ("guard: {max_messages: 0.00001%}", "'0.00001%' has more than four decimal places"),
+        ("guard: {max_messages: 0.5}", "0.5 is not a limit; write a whole number such as 10000, or a percentage"),
+        ("guard: {max_messages: true}", "True is not a limit"),
+        ("guard: {max_messages: '500'}", "'500' is not a limit"),
+        ("guard: {}", "`max_messages` is missing"),
+        ("guard: 500", "500 is not a mapping of keys to values"),
         ("variants: [{name: a, weight: 0}]", "0 is too small; the least is 1"),
     ],
 )

@@ -77,6 +77,12 @@ def test_the_reference_projects_files_pass() -> None:
         "time_window: sometimes",
         "goal: {event: purchase, within: soon}",
         "on_edit: kep",
+        "guard: {max_messages: 0}",
+        "guard: {max_messages: 0%}",
+        "guard: {max_messages: 0.00%}",
+        "guard: {max_messages: 0.5}",
+        "guard: {max_messages: '500'}",
+        "guard: {}",
     ],
 )
 def test_an_editor_sees_what_lint_would_say_of_a_campaign(more: str) -> None:
@@ -102,6 +108,11 @@ def test_an_editor_sees_a_changed_line(written: str, instead: str) -> None:
 @pytest.mark.parametrize("wait", ["30 minutes", "1 day", "in 2 days at 10:00", "next saturday at 10:00", "0 seconds"])
 def test_an_editor_takes_every_form_of_a_wait(wait: str) -> None:
     assert _errors("campaign", CAMPAIGN.replace("30 minutes", wait)) == []
+
+
+@pytest.mark.parametrize("limit", ["1", "10000", "5%", "0.5%", "100%"])
+def test_an_editor_takes_every_form_of_a_guards_limit(limit: str) -> None:
+    assert _errors("campaign", f"{CAMPAIGN}guard: {{max_messages: {limit}}}") == []
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from activate.policy import Policy
 from activate.report.explain import explain
 from activate.report.phrases import PHRASES
 from activate.report.story import CampaignStory
+from activate.tables import APPROVALS
 
 ENTERED = dt.datetime(2026, 3, 27, 9, 0)
 DUE = ENTERED + dt.timedelta(minutes=30)
@@ -172,6 +173,10 @@ CASES: dict[str, Case] = {
     "frequency_cap": Case(
         _capped, ("frequency_caps[0] was full: 2 counted", "2 per 1 day: 2 counted, full (promo of 2026-03-27 06:35, p")
     ),
+    "guard_messages": Case(
+        _step("guard_messages", rule="guard.max_messages", evidence="10000", observed=12_345),
+        ("would have sent 12,345 messages in that tick, and its guard allows 10,000", "dbt-activate approve", "no time"),
+    ),
     "control_group": Case(_step("control_group"), ("campaign's control group", "10% of people")),
     "global_control_group": Case(_global, ("global control group", "5% of people")),
     "ready": Case(_ready, ("message by push was decided", "accepted by the provider", "phone")),
@@ -218,6 +223,25 @@ def test_the_gates_before_the_deciding_one_passed_and_those_after_were_not_asked
     assert answers == ["passed"] * decided + ["decided"] + ["not_asked"] * (len(answers) - decided - 1)
     assert story.entries[0].steps[0].verdicts[decided].gate == REASONS[reason].gate
     assert all(verdict.text for verdict in story.entries[0].steps[0].verdicts[: decided + 1])
+
+
+def test_a_guard_that_let_a_message_pass_is_told_with_the_approval_it_used(shop: Shop) -> None:
+    _ready(shop)
+    shop.campaigns = (changed(CART, guard={"max_messages": "5%"}), WELCOME)
+    told = words_of(explain(shop.warehouse, shop.project, "ann", now=NOW).campaigns[0])
+    assert "guard: the campaign's guard allows messages to 5% of the profiles in a tick" in told
+    shop.state(
+        APPROVALS, approval_id="a1", subject="campaign", name="abandoned_cart", kind="messages", ceiling=20_000,
+        status="used", expires_at=NOW, run_id="r", recorded_at=DECIDED,
+    )  # fmt: skip
+    told = words_of(explain(shop.warehouse, shop.project, "ann", now=NOW).campaigns[0])
+    assert "the approval a1 let up to 20,000 pass" in told
+
+
+def test_a_cap_filled_by_a_message_that_a_guard_held_back_says_so(shop: Shop) -> None:
+    _step("frequency_cap", outcome="suppress", rule="frequency_caps[0]", observed=2, evidence="m_held")(shop)
+    told = words_of(explain(shop.warehouse, shop.project, "ann", now=NOW).campaigns[0])
+    assert "m_held of the same tick, which ranks higher and was then held back by its campaign's guard" in told
 
 
 def test_a_changed_rule_is_told_as_the_entry_followed_it(shop: Shop) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 
-from report_shop import LAUNCH, NOW, WELCOME, Shop
+from report_shop import CART, LAUNCH, NOW, WELCOME, Shop, changed
 
 from activate.report.console import make_console
 from activate.report.status import DeliveredLine, OpenLine, OutboxLine, Status, status
@@ -50,6 +50,27 @@ def test_open_entries_are_counted_by_campaign_with_the_earliest_next_try(shop: S
         OpenLine("abandoned_cart", waiting=1, deferred=2, next_retry_at=NOW + 2 * HOUR),
         OpenLine("welcome", waiting=1, deferred=0, next_retry_at=None),
     )
+
+
+def test_what_a_guard_holds_back_is_counted_without_the_control_group_and_how_to_release_it_is_told(shop: Shop) -> None:
+    at = LAUNCH + HOUR
+    for person, is_control in (("ann", False), ("bob", False), ("cid", True)):
+        entry = shop.enter(person, f"e-{person}", at, is_control=is_control)
+        shop.decide(person, entry, at, "guard_messages", "guard", "defer")
+    dan = shop.enter("dan", "e-dan", at)
+    shop.decide("dan", dan, at, "guard_messages", "guard", "defer")
+    shop.decide("dan", dan, at + HOUR, "window_closed", "window", "defer", retry_at=NOW + HOUR)
+    for limit, allowed in (
+        (1000, "it may send 1,000 in a tick"),
+        ("5%", "it may send to 5% of the profiles in a tick"),
+    ):
+        shop.campaigns = (changed(CART, guard={"max_messages": limit}), WELCOME)
+        found = status(shop.warehouse, shop.project, NOW)
+        assert found.open == (OpenLine("abandoned_cart", 0, 4, next_retry_at=NOW + HOUR, guarded=2, guard=limit),)
+        assert needs_a_look(found) == [
+            f"abandoned_cart: 2 messages held back by the campaign's guard; {allowed}. To let them pass once: "
+            "dbt-activate approve campaign:abandoned_cart --messages 2"
+        ]
 
 
 def test_the_outbox_tells_queued_claimed_to_retry_and_unknown_apart(shop: Shop) -> None:

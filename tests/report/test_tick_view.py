@@ -60,6 +60,14 @@ def test_every_reason_of_the_vocabulary_can_be_shown_whole() -> None:
         assert f" {name}" in told
 
 
+def test_a_campaign_that_its_guard_holds_back_is_pointed_out() -> None:
+    held = Tick("r", NOW, (Count("cart", "defer", "guard", "guard_messages", "push", 12_000),))
+    told = _printed(held, width=200)
+    assert "! cart: more messages than its guard allows, so none of them goes out; dbt-activate status tells" in told
+    assert "after the run, dbt-activate status tells how to let them pass." in _printed(held, planned=True, width=200)
+    assert "guard allows" not in _printed(TICK)
+
+
 def test_outcomes_stand_in_the_order_send_defer_suppress_withhold() -> None:
     told = _printed(TICK)
     tail = told[told.index("all campaigns") :]

@@ -157,14 +157,22 @@ class ChangeSet:
             "first_wave": literal(self.held.first_wave),
         }
 
-    def steps(self, has_doubled_keys: bool = True, has_doubled_members: bool = True) -> Iterator[Step]:
-        """Everything in order. The caller may leave out what it found to be empty."""
+    def steps(self) -> Iterator[Step]:
+        """Everything in order, to be read by people."""
         if self.held.has_later:
-            touched = tree(_TOUCHED, **self.constants, base=self._base())
-            yield self._step("audience.touched", "What became of members since the last copy.", touched, TOUCHED)
-        yield self._step(
-            "audience.work", "The change set.", self._numbered(has_doubled_keys, has_doubled_members), WORK
-        )
+            yield self.touched()
+        yield from self.doubled()
+        yield self.work(True, not self.audience.by_key)
+
+    def touched(self) -> Step:
+        """What became of members since the last copy."""
+        touched = tree(_TOUCHED, **self.constants, base=self._base())
+        return self._step("audience.touched", "What became of members since the last copy.", touched, TOUCHED)
+
+    def work(self, has_doubled_keys: bool, has_doubled_members: bool) -> Step:
+        """The change set; the tables of those who are doubled are left out where they are empty."""
+        numbered = self._numbered(has_doubled_keys, has_doubled_members)
+        return self._step("audience.work", "The change set.", numbered, WORK)
 
     def doubled(self) -> Iterator[Step]:
         """Who is in the segment more than once, and which identifiers several people have."""

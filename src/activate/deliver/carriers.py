@@ -7,6 +7,7 @@ from typing import cast
 
 from activate.deliver.carry import InDoubt, NotTaken
 from activate.deliver.http import HttpCarrier
+from activate.deliver.objects import PartCarrier
 from activate.deliver.sync import AudienceCarrier
 from activate.deliver.tables import TableCarrier
 from activate.destinations.base import Destination, MembersRequest
@@ -21,6 +22,8 @@ def carrier_for(destination: Destination, open_warehouse: Callable[[str | None],
     """A connection of the kind that the destination's requests need, used by one thread."""
     if destination.transport == "table":
         return TableCarrier(open_warehouse)
+    if destination.transport == "file":
+        return PartCarrier()
     return cast("AudienceCarrier", HttpCarrier(destination.limits.timeout_seconds))
 
 

@@ -30,9 +30,9 @@ class FileCarrier:
                 size = _repair(handle)
                 self._append(handle, request.lines, size)
             if is_new:
-                _sync_folder(request.path.parent)
+                sync_folder(request.path.parent)
         except OSError as error:
-            raise NotTaken(_code(error)) from None
+            raise NotTaken(error_code(error)) from None
 
     def close(self) -> None:
         return
@@ -47,7 +47,7 @@ class FileCarrier:
             with path.open("rb") as lines:
                 return frozenset(found for line in lines if (found := _message_id(line)) in message_ids)
         except OSError as error:
-            raise NotTaken(_code(error)) from None
+            raise NotTaken(error_code(error)) from None
 
     def _append(self, handle: int, lines: bytes, size: int) -> None:
         left = memoryview(lines)
@@ -107,7 +107,8 @@ def _message_id(line: bytes) -> str | None:
     return found.get("message_id") if isinstance(found, dict) else None
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's entries to disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -115,6 +116,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _code(error: OSError) -> str:
+def error_code(error: OSError) -> str:
+    """A short word for what the file system refused, without a path."""
     full = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
     return "disk_full" if error.errno in full else f"file_{errno.errorcode.get(error.errno or 0, 'error').lower()}"

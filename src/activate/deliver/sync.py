@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Protocol, cast
@@ -121,6 +121,21 @@ class _Told:
     excused: bool = False
 
 
+@dataclass(frozen=True)
+class _Posted:
+    """A page that is on its way."""
+
+    phase: str
+    page: PageRange
+    wave: int
+    rows: pa.RecordBatch
+    answers: list[Future[list[_Told]]]
+
+    def wait(self) -> list[_Told]:
+        """What became of it."""
+        return [told for answer in self.answers for told in answer.result()]
+
+
 class Sync:
     """One audience's sync, from its change set to the outcomes."""
 
@@ -167,13 +182,24 @@ class Sync:
     def _in_pages(self) -> None:
         limits = self._destination.limits
         with ThreadPoolExecutor(limits.concurrency, thread_name_prefix=f"sync-{self._destination.name}") as pool:
-            for phase, page, wave in self._waves(self._page_size()):
-                if self.breaker.is_open:
-                    return
-                self._book.claim(phase, page, wave)
-                rows = self._book.rows(phase, page, self._columns(phase))
-                told = list(self._post(pool, phase, rows))
-                self._record(phase, page, wave, rows, told)
+            posted: _Posted | None = None
+            try:
+                for phase, page, wave in self._waves(self._page_size()):
+                    if self.breaker.is_open:
+                        break
+                    # While a page is being posted the next is claimed and read, and the one before recorded.
+                    self._book.claim(phase, page, wave)
+                    rows = self._book.rows(phase, page, self._columns(phase))
+                    told = posted.wait() if posted else []  # removals are done before additions begin
+                    before, posted = posted, _Posted(phase, page, wave, rows, self._post(pool, phase, rows))
+                    if before:
+                        self._record(before, told)
+            except Exception:
+                # The warehouse failed: begin nothing more, but what was sent is still waited for.
+                self.stop()
+                raise
+            if posted:
+                self._record(posted, posted.wait())
 
     def _page_size(self) -> int:
         limits = self._destination.limits
@@ -193,21 +219,21 @@ class Sync:
                 yield phase, page, wave
                 wave += 1
 
-    def _post(self, pool: ThreadPoolExecutor, phase: str, rows: pa.RecordBatch) -> Iterable[_Told]:
+    def _post(self, pool: ThreadPoolExecutor, phase: str, rows: pa.RecordBatch) -> list[Future[list[_Told]]]:
         size = self._destination.limits.batch
         futures: list[Future[list[_Told]]] = []
         for start in range(0, rows.num_rows, size):
             changes = self._changes(phase, rows.slice(start, size))
             futures.append(pool.submit(self._hand_over, changes, start))
-        for future in futures:
-            yield from future.result()
+        return futures
 
-    def _record(self, phase: str, page: PageRange, wave: int, rows: pa.RecordBatch, told: list[_Told]) -> None:
+    def _record(self, posted: _Posted, told: list[_Told]) -> None:
         """Record a page's outcomes: the commonest status for all, the others row by row."""
         weights: Counter[tuple[str, str | None, str | None]] = Counter()
         for part in told:
             weights[_key(part)] += part.count - len(part.verdict.but)
         (status, code, error), _ = weights.most_common(1)[0]
+        rows = posted.rows
         seqs = rows.column("_seq")
         refusals: list[tuple[int, str, str, str | None]] = []
         for part in told:
@@ -219,7 +245,7 @@ class Sync:
                 found = (odd.status, odd.code, odd.error) if odd else theirs
                 if found != (status, code, error):
                     refusals.append((seqs[part.start + at].as_py(), found[0], found[1] or "", found[2]))
-        self._book.settle(phase, page, wave, status, code, error, refusals)
+        self._book.settle(posted.phase, posted.page, posted.wave, status, code, error, refusals)
         self._note(rows.num_rows, status, code, refusals)
 
     def _note(
@@ -247,8 +273,12 @@ class Sync:
             CHANGE: exp.column("verdict", table="w"),
         }
         fields = {name: exp.column(f"f{number}", table="w") for number, name in enumerate(self._shipment.fields)}
-        if self._destination.abilities.shape == "columns":
-            return columns | ({} if _kind(phase) == "remove" else fields)
+        abilities = self._destination.abilities
+        if abilities.shape == "columns":
+            if _kind(phase) != "remove":
+                return columns | fields
+            # The rows of a file have the same columns, though nothing is told of those who are taken out.
+            return columns | ({name: _untold(part) for name, part in fields.items()} if abilities.whole else {})
         pairs: dict[str, exp.Expr] = {"change": columns[CHANGE], "user_id": columns[USER_ID], "member": columns[MEMBER]}
         if _kind(phase) != "remove":
             pairs["fields"] = self._dialect.json_value(fields)
@@ -404,7 +434,7 @@ class Sync:
         for phase, page, wave in waves:
             rows = self._book.rows(phase, page, {})
             told = _Told(0, rows.num_rows, verdict, excused=verdict.status == "failed")
-            self._record(phase, page, wave, rows, [told])
+            self._record(_Posted(phase, page, wave, rows, []), [told])
 
     def _publish(self, carrier: Whole, waves: list[tuple[str, PageRange, int]]) -> Verdict:
         replaces = self._destination.abilities.replaces
@@ -441,6 +471,11 @@ class Sync:
 
 def _kind(phase: str) -> Phase:
     return "remove" if phase in ("suppress", "remove") else "upsert"
+
+
+def _untold(field: exp.Expr) -> exp.Expr:
+    """Null, with the field's type."""
+    return exp.Case(ifs=[exp.If(this=exp.false(), true=field)])
 
 
 def _doubtful(part: _Told) -> _Told:

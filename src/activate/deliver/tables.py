@@ -98,8 +98,7 @@ class TableCarrier:
         if types is None and place.create:
             if CHANGE not in schema.names:
                 return None
-            for statement in table_sql.creation(place, fields, warehouse):
-                warehouse.execute(statement)
+            _create(warehouse, place, fields)
             types = _ask(warehouse, place)
         return _require(place, types, list(fields))
 
@@ -124,6 +123,17 @@ class TableCarrier:
         if error.cause == "conflict":
             return NotTaken(error.code)
         return Unusable(error.code, f"the table {place.relation} cannot be used: {error}")
+
+
+def _create(warehouse: Warehouse, place: TablePlace, fields: Mapping[str, pa.DataType]) -> None:
+    try:
+        for statement in table_sql.creation(place, fields, warehouse):
+            warehouse.execute(statement)
+    except WarehouseError as error:
+        if not error.about_data:
+            raise
+        # Another worker made the same table at the same moment, which PostgreSQL's catalogue tells as a doubled key.
+        raise WarehouseError(str(error), "conflict", error.code) from None
 
 
 def _ask(warehouse: Warehouse, place: TablePlace) -> Mapping[str, str] | None:

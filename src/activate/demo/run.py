@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from activate import run
+from activate.demo import audiences
 from activate.demo.answers import answer
 from activate.demo.dbt import dbt_build
 from activate.demo.generate import Shop, generate
@@ -54,16 +55,22 @@ def run_demo(
         _load_first(options, chosen, shop)
     with _phase(console, phases, "dbt build", "dbt builds and tests the models"):
         dbt_build(options, chosen, shop.replay_from)
+    with _phase(console, phases, "audiences", "The audiences: planned, and applied"):
+        moments = audiences.begin(options, shop.replay_from)
     for number in range(days):
         morning = shop.replay_from + number * DAY
         if number:
             with _phase(console, phases, "dbt build", f"{morning:%A %d %B}: dbt takes in the night's loads"):
                 _load_day(chosen, shop, morning)
                 dbt_build(options, chosen, morning, WITHOUT_TESTS)
+        if number == days - 1 and number:
+            with _phase(console, phases, "audiences", "The audiences: changed, guarded, released"):
+                moments += audiences.go_on(options, morning)
         with _phase(console, phases, "ticks", f"{morning:%A %d %B}: 24 ticks"):
             _replay_day(options, morning)
     result = _result(options, shop, days, people, phases)
     show(console, result)
+    audiences.show(console, moments)
     return result
 
 
@@ -73,6 +80,7 @@ def _load_first(options: Options, target: Target, shop: Shop) -> None:
         raise SettingsError("rules/activate.yml cannot be used; `dbt-activate lint` says why")
     warehouse = connect(target)
     try:
+        audiences.clear(warehouse)
         again = make_room(warehouse, shop, str(target.settings.get("schema") or "main"), policy.state.schema_)
         load(warehouse, shop, None, shop.replay_from + DAY)
     finally:

@@ -201,6 +201,12 @@ class Destination(abc.ABC):
         del options
         return Abilities()
 
+    @classmethod
+    def holds_several(cls, options: Mapping[str, Any]) -> bool:
+        """Whether several audiences may be kept there with these options (perhaps unresolved)."""
+        del options
+        return True
+
     @property
     def abilities(self) -> Abilities:
         """What this destination can do."""

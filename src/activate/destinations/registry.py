@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from activate.destinations.base import Destination
+from activate.destinations.file import AudienceFile
 from activate.destinations.table import Table
 from activate.destinations.webhook import AudienceWebhook
 from activate.errors import SettingsError, nearest
 from activate.providers.options import check_options, read_options
 
-DESTINATIONS: Mapping[str, type[Destination]] = {kind.type: kind for kind in (Table, AudienceWebhook)}
+DESTINATIONS: Mapping[str, type[Destination]] = {kind.type: kind for kind in (Table, AudienceFile, AudienceWebhook)}
 
 
 def check(section: Mapping[str, Any], resolved: bool = False) -> list[str]:

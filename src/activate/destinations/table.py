@@ -75,8 +75,8 @@ alone: the batch is halved until it is found.
 | the connection is lost during the commit | unknown: handed over again, which leaves one row |
 | a right, the schema, the table or a column is missing | the sync stops and says so |
 
-With `audience_column`, only rows of the audience itself are looked at and deleted; without it, the table belongs to one
-audience, and whoever else is in it is taken for a member. `timeout` does not apply."""
+With `audience_column`, only rows of the audience itself are looked at; without it, the table belongs to one audience. People
+in it whom Activate never sent are counted when the members are read back, and left alone. `timeout` does not apply."""
 
     @classmethod
     def conflicts(cls, options: Mapping[str, Any]) -> list[str]:
@@ -87,6 +87,10 @@ audience, and whoever else is in it is taken for a member. `timeout` does not ap
     def abilities_of(cls, options: Mapping[str, Any]) -> Abilities:
         del options
         return Abilities(shape="columns", reads_back=True)
+
+    @classmethod
+    def holds_several(cls, options: Mapping[str, Any]) -> bool:
+        return bool(options.get("audience_column")) or "{audience}" in str(options.get("table"))
 
     def build(self, changes: Changes, at: dt.datetime) -> TableRequest:
         del at

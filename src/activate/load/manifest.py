@@ -26,7 +26,8 @@ class Manifest:
 
     `models` are models, seeds and snapshots by name and sources as `source.table`. `declared` are the columns that
     dbt's YAML files declare, by model; only for a model in `enforced` are they all there are. `broken` tells what is
-    wrong with a model's contract; such a model has no `kind`. `ephemeral` models have no table to read.
+    wrong with a model's contract; such a model has no `kind`. `ephemeral` models have no table to read. `groups` are
+    dbt's, `macros` the root project's own, by name.
     """
 
     adapter: str
@@ -36,6 +37,8 @@ class Manifest:
     enforced: set[str] = field(default_factory=set)
     broken: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ephemeral: set[str] = field(default_factory=set)
+    groups: set[str] = field(default_factory=set)
+    macros: set[str] = field(default_factory=set)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -50,7 +53,9 @@ def read_manifest(path: Path) -> Manifest:
         raise SettingsError(
             f"{path} is not a manifest that Activate can read ({type(error).__name__}); run `dbt parse` again"
         ) from None
-    manifest = Manifest(adapter, project)
+    groups = {group["name"] for group in (raw.get("groups") or {}).values()}
+    macros = {macro["name"] for macro in (raw.get("macros") or {}).values() if macro["package_name"] == project}
+    manifest = Manifest(adapter, project, groups=groups, macros=macros)
     for name, node in _by_name(nodes, sources, project):
         model, faults = _model(name, node, adapter)
         manifest.models[name] = model

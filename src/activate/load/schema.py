@@ -9,15 +9,18 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import SchemaSerializer, core_schema
 
+from activate.audience import EXTERNAL_ID
 from activate.audience import Audience as AudienceFile
 from activate.campaign import Campaign
 from activate.policy import Policy
+from activate.request import Request
 
 # By file: the model and what an editor shows as its title.
 FILES: dict[str, tuple[type[BaseModel], str]] = {
     "activate": (Policy, "Activate: the project's policy (rules/activate.yml)"),
     "campaign": (Campaign, "Activate: a campaign (rules/campaigns/*.yml)"),
     "audience": (AudienceFile, "Activate: an audience (rules/audiences/*.yml)"),
+    "request": (Request, "Activate: a request for a segment (rules/requests/*.yml)"),
 }
 
 _PATTERNS = {
@@ -29,6 +32,13 @@ _PATTERNS = {
         r"^\s*(\d+\s*(second|minute|hour|day|week)s?"
         r"|[Ii]n\s+\d+\s+days?\s+at\s+\d\d:\d\d|[Nn]ext\s+[A-Za-z]+\s+at\s+\d\d:\d\d)\s*$"
     ),
+}
+
+_HAPPENING = {
+    "event": "The event's name.",
+    "within": "Only so long ago, or less.",
+    "since": "Only from this instant on.",
+    "where": "What the event's properties have to be, by name.",
 }
 
 # What the models do not say themselves, by model and key.
@@ -171,6 +181,43 @@ _WORDS: dict[str, dict[str, str]] = {
         "on_suppressed": "What becomes of the entry when a step is suppressed.",
         "goal": "What the campaign is for; used by reports.",
     },
+    "Request": {
+        "request": "The name of the segment, and of its dbt model.",
+        "description": "Whom it is about, in a sentence.",
+        "owner": "Who answers for it; if dbt has a group of the name, the model belongs to it.",
+        "who": "Who fits.",
+    },
+    "Condition": {
+        "all": "Every line must hold.",
+        "any": "At least one line must hold.",
+        "not": "The line must not hold.",
+        "did": "The person did it: at least once, or as often as it says.",
+        "did_not": "The person did not do it.",
+        "profile": "What fields of the person's profile have to be, by name.",
+        "in_segment": "A segment that the person is in.",
+        "not_in_segment": "A segment that the person is not in.",
+    },
+    "Did": {
+        **_HAPPENING,
+        "sum": "A property to add up; `at_least` and so on then speak of the sum.",
+        "exactly": "So many times (with `sum`: the sum is exactly this).",
+        "at_least": "So many times or more.",
+        "at_most": "So many times or less, but at least once.",
+        "more_than": "More times than this.",
+        "less_than": "Fewer times than this, but at least once.",
+    },
+    "DidNot": _HAPPENING,
+    "Comparison": {
+        "is": "Equal to this; a plain value means the same.",
+        "in": "Equal to one of these.",
+        "not": "Not this: a value or a comparison; a missing value is not it either.",
+        "at_least": "This or more.",
+        "at_most": "This or less.",
+        "more_than": "More than this.",
+        "less_than": "Less than this.",
+        "within": "A time so long ago, or less, and not in the future.",
+        "missing": "`true`: there is no value; `false`: there is one.",
+    },
 }
 
 
@@ -212,11 +259,30 @@ def _schema(model: type[BaseModel], title: str) -> dict[str, Any]:
             # Beside a `$ref`, draft 2020-12 lets a description stand; editors show the nearer one.
             part["properties"][key]["description"] = words
     _tighten(made)
+    if model is AudienceFile:
+        # A column's name alone stands for a mapping of it.
+        short = {"anyOf": [{"type": "string", "description": "The column's name."}, {"$ref": "#/$defs/Mapped"}]}
+        made["properties"]["fields"]["additionalProperties"] = short
+        words = made["properties"]["identify_by"]["description"]
+        made["properties"]["identify_by"] = {**short, "default": EXTERNAL_ID, "description": words}
     if model is Campaign:
         after = {"type": "string", "description": "A whole number and a unit.", "pattern": _PATTERNS["30 minutes"]}
         made["properties"]["re_enter"]["anyOf"][1]["properties"]["after"] = after
         parts["Enter"]["oneOf"] = [{"required": ["trigger"]}, {"required": ["segment"]}]
+    if model is Request:
+        parts["Condition"] |= {"minProperties": 1, "maxProperties": 1}
+        parts["Comparison"]["minProperties"] = 1
+        _let_plain_values_in(made)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": title}
+
+
+def _let_plain_values_in(part: Any) -> None:
+    """Where a comparison may stand, a plain value may stand for `{is: value}`."""
+    for inner in list(part.values()) if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _let_plain_values_in(inner)
+    if isinstance(part, dict) and part.get("$ref") == "#/$defs/Comparison":
+        comparison = part.pop("$ref")
+        part["anyOf"] = [{"type": ["string", "number", "boolean"]}, {"$ref": comparison}]
 
 
 def _tighten(part: Any) -> None:

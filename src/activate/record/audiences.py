@@ -119,10 +119,15 @@ class AudienceBook:
         )[0]
         generation, first_wave = int(syncs["generation"] or 0), int(syncs["first_wave"] or 1)
         last = self._rows(
-            "SELECT s.mapping_version, s.members FROM state.audience_syncs AS s WHERE s.audience = :audience "
-            "AND s.destination = :destination ORDER BY s.recorded_at DESC, s.first_wave DESC, LENGTH(s.run_id) DESC, "
+            "SELECT s.mapping_version FROM state.audience_syncs AS s WHERE s.audience = :audience "
+            "AND s.destination = :destination AND s.status <> 'compacted' ORDER BY s.recorded_at DESC, s.first_wave DESC, LENGTH(s.run_id) DESC, "
             "s.run_id DESC LIMIT 1"
         )
+        copied = self._rows(
+            "SELECT MAX(s.members) AS members FROM state.audience_syncs AS s WHERE s.audience = :audience "
+            "AND s.destination = :destination AND s.generation = :generation",
+            generation=literal(generation),
+        )[0]["members"]
         wave = self._rows(
             "SELECT MAX(c.wave) AS wave FROM state.audience_changes AS c WHERE c.audience = :audience "
             "AND c.destination = :destination AND c.wave >= :first_wave",
@@ -130,7 +135,7 @@ class AudienceBook:
         )[0]["wave"]
         return Position(
             generation, first_wave, first_wave - 1 if wave is None else int(wave),
-            int(last[0]["members"]) if last else 0, int(syncs["syncs"]), last[0]["mapping_version"] if last else None,
+            int(copied or 0), int(syncs["syncs"]), last[0]["mapping_version"] if last else None,
         )  # fmt: skip
 
     # -- the change set -------------------------------------------------------------------------------------------
@@ -366,13 +371,12 @@ class AudienceBook:
         schema = pa.schema([(name, kinds.get(name, pa.string())) for name in row])
         self.warehouse.ingest(Relation(self._schema, AUDIENCE_SYNCS.name), pa.Table.from_pylist([row], schema=schema))
 
-    def compact(self, position: Position, held: exp.Query, touched: exp.Expr) -> Position:
+    def compact(self, position: Position, held: exp.Query) -> Position:
         """Sum the changes up in a new copy, if they are many; return where the state stands then.
 
-        `held` reads the members as they stand, `touched` makes the temporary table that it needs. One transaction of its
-        own: a reader sees the old copy or the new one.
+        `held` reads the members as they stand; the temporary table that it needs has been made. One transaction: a reader
+        sees the old copy or the new one.
         """
-        last = self.position().last_wave
         later = self._rows(
             "SELECT COUNT(*) AS changes FROM state.audience_changes AS c WHERE c.audience = :audience AND "
             "c.destination = :destination AND c.wave >= :first_wave",
@@ -380,8 +384,7 @@ class AudienceBook:
         )[0]["changes"]
         if int(later) < max(_COMPACT_FROM, int(position.copied * _COMPACT_SHARE)):
             return position
-        self._drop(WORK)
-        self.make("audience.touched", TOUCHED, touched, "What became of members since the last copy.")
+        last = position.last_wave
         generation = position.generation + 1
         with self.warehouse.transaction():
             copied = exp.select(

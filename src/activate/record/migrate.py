@@ -53,7 +53,7 @@ def migrate(warehouse: Warehouse, schema: str, now: dt.datetime) -> bool:
 def _from_first(warehouse: Warehouse, schema: str, now: dt.datetime) -> None:
     """Version 2 brought audiences. Version 1 declared `audience_changes`, and nothing ever wrote to it."""
     old = exp.table_(AUDIENCE_CHANGES.name, db=schema, quoted=True)
-    warehouse.execute(exp.Drop(this=old, kind="TABLE", exists=True))
+    warehouse.execute(exp.Drop(tables=[old], kind="TABLE", exists=True))
     for table in (AUDIENCE_CHANGES, AUDIENCE_MEMBERS, AUDIENCE_SYNCS, APPROVALS):
         warehouse.execute(ddl(table, schema, warehouse))
         warehouse.create_indexes(table, schema)

@@ -88,6 +88,10 @@ class History:
             for index, cap in fitting
         ]
 
+    def has(self, message_id: str) -> bool:
+        """Whether the message was queued."""
+        return any(row["message_id"] == message_id for row in self.messages)
+
     def standing(self, instant: dt.datetime) -> list[Row]:
         """The messages queued before `instant` whose delivery had not definitely failed by then."""
         return [row for row in self.messages if row["queued_at"] < instant and not self._is_gone(row, instant)]

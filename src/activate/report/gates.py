@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from activate.campaign import Campaign
+from activate.campaign import Campaign, MessageGuard
 from activate.policy import TimeWindow
 from activate.report.caps import Candidate, History
 from activate.report.localtime import next_opening, window_at
@@ -20,7 +20,9 @@ from activate.report.person import Person
 from activate.report.phrases import AT_THE_STEP, PHRASES
 from activate.report.state import Row
 from activate.report.story import Answer, Verdict
-from activate.report.text import local, span, when
+from activate.report.text import local, number, span, when
+from activate.tables import APPROVALS
+from activate.words import format_limit
 
 Told = tuple[str, dict[str, Any]]
 
@@ -189,8 +191,37 @@ def _caps(asked: Asked, decided: bool) -> Told:
         ahead = ""
         if asked.decision["evidence"]:
             ahead = f", among them {asked.decision['evidence']} of the same tick, which ranks higher"
+            if not asked.history.has(asked.decision["evidence"]):
+                ahead += " and was then held back by its campaign's guard"
         return f"{rule} was full: {observed} counted{ahead}; {told}", facts
     return told, facts
+
+
+def _guard(asked: Asked, decided: bool) -> Told:
+    name, run_id = asked.campaign.campaign, asked.decision["run_id"]
+    if decided:
+        limit, observed = int(asked.decision["evidence"]), asked.decision["observed"]
+        text = f"the campaign would have sent {number(observed)} messages in that tick, and its guard allows {number(limit)}"
+        return f"{text}: none of them went out", {"limit": limit, "observed": observed}
+    # The guard is that of the campaign's file, whichever version the entry follows.
+    found = next((each.guard for each in asked.person.project.campaigns if each.campaign == name), None)
+    if found is None:
+        return "the campaign has no guard", {}
+    allowed = format_limit(found.max_messages)
+    used = asked.person.state.rows(APPROVALS, name=name, subject="campaign", status="used", run_id=run_id)
+    if used and asked.decision["outcome"] == "send":
+        most, approval = used[0]["ceiling"], used[0]["approval_id"]
+        text = f"there were more messages than its guard allows; the approval {approval} let up to {number(most)} pass"
+        return text, {"guard": allowed, "approval_id": approval, "ceiling": most}
+    return f"the campaign's guard allows {allowed_text(found)} in a tick", {"guard": allowed}
+
+
+def allowed_text(guard: MessageGuard) -> str:
+    """`10,000 messages`, or `messages to 5% of the profiles`."""
+    limit = guard.max_messages
+    if isinstance(limit, int):
+        return f"{number(limit)} {'message' if limit == 1 else 'messages'}"
+    return f"messages to {format_limit(limit)} of the profiles"
 
 
 def candidate(asked: Asked) -> Candidate:
@@ -222,6 +253,7 @@ _GATES: dict[str, Callable[[Asked, bool], Told]] = {
     "window": _window,
     "expiry": _expiry,
     "caps": _caps,
+    "guard": _guard,
     "control": _control,
     "send": _send,
 }

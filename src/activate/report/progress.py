@@ -24,6 +24,9 @@ class Reporter:
     def provider(self, name: str, done: int, total: int) -> None:
         """`done` of a provider's `total` messages have been dealt with."""
 
+    def audience(self, name: str, done: int, total: int) -> None:
+        """`done` of an audience's `total` changes have been dealt with."""
+
 
 class _Lines(Reporter):
     """Writes a plain line, but not more than one every few seconds for each task."""
@@ -38,6 +41,9 @@ class _Lines(Reporter):
 
     def provider(self, name: str, done: int, total: int) -> None:
         self._line(f"delivering by {name}", done, total, "")
+
+    def audience(self, name: str, done: int, total: int) -> None:
+        self._line(f"syncing {name}", done, total, "")
 
     def _line(self, task: str, done: int, total: int, name: str) -> None:
         with self._lock:
@@ -62,6 +68,9 @@ class _Bars(Reporter):
 
     def provider(self, name: str, done: int, total: int) -> None:
         self._move(f"delivering by {name}", done, total, "")
+
+    def audience(self, name: str, done: int, total: int) -> None:
+        self._move(f"syncing {name}", done, total, "")
 
     def _move(self, task: str, done: int, total: int, name: str) -> None:
         with self._lock:

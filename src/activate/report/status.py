@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from activate.project import Project
+from activate.report.audience_status import AudienceLine, audience_lines
 from activate.report.state import Row, State, column, count
 from activate.tables import DECISIONS, DELIVERIES, ENTRIES, MESSAGES, RUNS, SCANS
 from activate.warehouses.base import Warehouse, literal
+from activate.words import format_limit
 
 _LAST_RUNS = 5
 _RECENT = dt.timedelta(days=1)
@@ -34,12 +36,18 @@ class RunLine:
 
 @dataclass(frozen=True)
 class OpenLine:
-    """One campaign's open entries: waiting for a step to fall due, or held back by a gate until `next_retry_at`."""
+    """One campaign's open entries: waiting for a step to fall due, or held back by a gate until `next_retry_at`.
+
+    `guarded` counts the messages among those held back that the campaign's guard holds; `guard` is what the rules allow
+    now (`10000`, `5%`), None for a campaign without a guard.
+    """
 
     campaign: str
     waiting: int
     deferred: int
     next_retry_at: dt.datetime | None
+    guarded: int = 0
+    guard: int | str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,7 @@ class Status:
     open: tuple[OpenLine, ...]
     outbox: tuple[OutboxLine, ...]
     delivered: tuple[DeliveredLine, ...]
+    audiences: tuple[AudienceLine, ...] = ()
 
 
 def status(warehouse: Warehouse, project: Project, now: dt.datetime) -> Status:
@@ -87,7 +96,8 @@ def status(warehouse: Warehouse, project: Project, now: dt.datetime) -> Status:
     last_tick = last["now"] if last else None
     late = (now - last_tick).total_seconds() if last_tick else None
     return Status(
-        now, last_tick, late, _runs(state), _open(state), _outbox(state, now), _delivered(state, now)
+        now, last_tick, late, _runs(state), _open(state, project), _outbox(state, now), _delivered(state, now),
+        audience_lines(state, project),
     )  # fmt: skip
 
 
@@ -108,7 +118,7 @@ def _runs(state: State) -> tuple[RunLine, ...]:
 
 def _run(row: Row, delivered: dict[str, int]) -> RunLine:
     counts = json.loads(row["counts"])
-    figures = delivered
+    figures = counts.get("outcomes", {}) if row["status"] == "synced" else delivered
     if row["status"] == "decided":
         figures = {}
         for _campaign, outcome, *_, people in counts.get("decisions", ()):
@@ -136,7 +146,7 @@ def _statuses(state: State, runs: list[str]) -> dict[str, dict[str, int]]:
     return found
 
 
-def _open(state: State) -> tuple[OpenLine, ...]:
+def _open(state: State, project: Project) -> tuple[OpenLine, ...]:
     """Entries without a decision that ends them. Only those young enough to be open are looked at (scans.live_from)."""
     ended = (
         exp.select(exp.Literal.number(1))
@@ -144,16 +154,20 @@ def _open(state: State) -> tuple[OpenLine, ...]:
         .where(column("entry_id", "d").eq(column("entry_id", "e")), column("ends_entry", "d"))
     )
     last = (
-        exp.select(column("entry_id"), column("outcome"), column("retry_at"), exp.alias_(_newest_first(), "place"))
+        exp.select(*map(column, ("entry_id", "outcome", "gate", "retry_at")), exp.alias_(_newest_first(), "place"))
         .from_(state.table(DECISIONS))
         .where(exp.GTE(this=column("decided_at"), expression=exp.Subquery(this=_live_from(state))))
     )
     deferred = column("outcome", "l").eq(literal("defer"))
+    # The control group waits with the others, and is no message.
+    is_message = exp.not_(column("is_control", "e"))
+    guarded = exp.and_(deferred.copy(), column("gate", "l").eq(literal("guard")), is_message)
     query = (
         exp.select(
             column("campaign", "e"),
             exp.alias_(count(), "everything"),
             exp.alias_(count(deferred), "deferred"),
+            exp.alias_(count(guarded), "guarded"),
             exp.alias_(exp.Min(this=exp.Case().when(deferred.copy(), column("retry_at", "l"))), "next_retry_at"),
         )
         .from_(state.table(ENTRIES, "e"))
@@ -167,10 +181,14 @@ def _open(state: State) -> tuple[OpenLine, ...]:
         .group_by(column("campaign", "e"))
         .order_by(column("campaign", "e"))
     )
+    guards = {each.campaign: format_limit(each.guard.max_messages) for each in project.campaigns if each.guard}
     return tuple(
-        OpenLine(row["campaign"], row["everything"] - row["deferred"], row["deferred"], row["next_retry_at"])
+        OpenLine(
+            row["campaign"], row["everything"] - row["deferred"], row["deferred"], row["next_retry_at"],
+            row["guarded"], guards.get(row["campaign"]),
+        )
         for row in state.ask(query)
-    )
+    )  # fmt: skip
 
 
 def _live_from(state: State) -> exp.Select:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from activate.report import audience_status
 from activate.report.console import STYLES, figure, make_table, note
-from activate.report.status import OutboxLine, RunLine, Status
-from activate.report.text import plural, short, span, when
+from activate.report.status import OpenLine, OutboxLine, RunLine, Status
+from activate.report.text import number, plural, short, span, when
 
 _LATE = 3600.0
 _CLAIMED = "claimed without an outcome. A delivery is running, or was killed; the next delivery settles it."
@@ -22,27 +23,42 @@ def show_status(console: Console, found: Status) -> None:
     if found.last_tick is None:
         console.print("No tick has been recorded yet.")
         note(console, "dbt-activate plan shows what the first one would do; dbt-activate run does it.")
-        return
+        if not any(line.synced_at for line in found.audiences):
+            return
     _runs(console, found)
     _open(console, found)
     _outbox(console, found)
     _delivered(console, found)
+    _audiences(console, found)
     for line in needs_a_look(found):
         console.print(Text(f"! {line}", style="yellow"))
 
 
 def needs_a_look(found: Status) -> list[str]:
-    """What an operator should know: a late tick, claims without an outcome, unknown messages."""
+    """What an operator should know: a late tick, held back campaigns, claims without an outcome, unknown messages."""
     lines = []
     if found.late_seconds is not None and found.late_seconds > _LATE and found.last_tick:
         ago = span(found.now - found.last_tick)
         lines.append(f"The last tick that had anything to record was {ago} ago, at {when(found.last_tick)}.")
+    lines += [_guarded(line) for line in found.open if line.guarded]
     for line in found.outbox:
         if line.claimed:
             lines.append(f"{line.provider}: {plural(line.claimed, 'message')} {_CLAIMED}")
         if line.unknown:
             lines.append(f"{line.provider}: {plural(line.unknown, 'message')} {_UNKNOWN}")
-    return lines
+    return lines + [told for audience in found.audiences for told in audience_status.needs_a_look(audience)]
+
+
+def _guarded(line: OpenLine) -> str:
+    allowed = "it has no guard any more, so the next tick asks again without it"
+    if isinstance(line.guard, int):
+        allowed = f"it may send {number(line.guard)} in a tick"
+    elif line.guard is not None:
+        allowed = f"it may send to {line.guard} of the profiles in a tick"
+    return (
+        f"{line.campaign}: {plural(line.guarded, 'message')} held back by the campaign's guard; {allowed}. To let them pass "
+        f"once: dbt-activate approve campaign:{line.campaign} --messages {line.guarded}"
+    )
 
 
 def _runs(console: Console, found: Status) -> None:
@@ -104,5 +120,22 @@ def _delivered(console: Console, found: Status) -> None:
         styles = {"accepted": "green", "unknown": "red", "failed": "yellow", "rejected": "yellow"}
         told = [figure(line.figures.get(name), styles.get(name, "")) for name in statuses]
         table.add_row(Text(line.provider), *told)
+    console.print(table)
+    console.print()
+
+
+def _audiences(console: Console, found: Status) -> None:
+    if not found.audiences:
+        return
+    columns = [("audience", "left"), ("last sync", "left"), ("status", "left"), ("wanted", "right"), ("withheld", "right"),
+               ("dead letters", "right"), ("to send again", "right")]  # fmt: skip
+    table = make_table("Audiences", columns)
+    styles = {"synced": "green", "partial": "yellow", "stopped": "red"}
+    for line in found.audiences:
+        table.add_row(
+            Text.assemble(line.audience, ("\n→ " + line.destination, "dim")), Text(short(line.synced_at) if line.synced_at else ""),
+            Text(line.status, style=styles.get(line.status, "dim")), figure(line.wanted),
+            figure(sum(people for _, people, _, _ in line.withheld), "yellow"), figure(line.refused, "yellow"), figure(line.open, "yellow"),
+        )  # fmt: skip
     console.print(table)
     console.print()

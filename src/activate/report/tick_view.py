@@ -31,6 +31,7 @@ def show_tick(console: Console, tick: Tick, planned: bool) -> None:
     console.print(table)
     console.print()
     _samples(console, tick)
+    _guards(console, tick, planned)
     _invalid(console, tick)
     note(console, _next(tick, planned))
 
@@ -102,6 +103,14 @@ def _samples(console: Console, tick: Tick) -> None:
         table.add_row(Text(f"  {campaign}"), Text(label, style=STYLES[outcome]), Text(", ".join(people)))
     console.print(table)
     console.print()
+
+
+def _guards(console: Console, tick: Tick, planned: bool) -> None:
+    # The counts are what is new: how many there are altogether, only the state can tell.
+    when_to_ask = "after the run, dbt-activate status tells" if planned else "dbt-activate status tells"
+    for campaign in sorted({count.campaign for count in tick.counts if count.gate == "guard"}):
+        told = f"! {campaign}: more messages than its guard allows, so none of them goes out"
+        console.print(Text(f"{told}; {when_to_ask} how to let them pass.", style="yellow"))
 
 
 def _invalid(console: Console, tick: Tick) -> None:

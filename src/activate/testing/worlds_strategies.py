@@ -104,7 +104,7 @@ def make_world(rng: Random, number: int, town: Town, instants: Instants, integer
 def make_approvals(rng: Random, campaigns: Sequence[str], ticks: Sequence[dt.datetime]) -> Iterator[Leave]:
     """Approvals, of no use where the campaign has no guard; a campaign's have different ceilings."""
     for campaign in campaigns:
-        for ceiling in rng.sample(range(2, 12), pick(rng, 0, 0, 1, 2)):
+        for ceiling in rng.sample(range(2, 16), pick(rng, 1, 2, 3)):
             tick = rng.randrange(len(ticks))
             yield Leave(
                 tick,
@@ -126,7 +126,7 @@ def make_batch(seed: int, towns: int = TOWNS, worlds_per_town: int = WORLDS_PER_
         town = make_town(rng, number, ticks, instants)
         for _ in range(worlds_per_town):
             worlds.append(make_world(rng, len(worlds), town, instants, integer_keys))
-    leave = tuple(make_approvals(rng, [f"t{number}_a" for number in range(towns)], ticks))
+    leave = tuple(make_approvals(rng, [f"t{number}_{letter}" for number in range(towns) for letter in "ab"], ticks))
     return Batch(policy, ticks, tuple(worlds), integer_keys, instants_with_zone, leave)
 
 

@@ -43,6 +43,23 @@ def audiences(scene: Scene) -> Iterator[Mistake]:
             yield scene.mistake(audience, ("exclude", at), "the audience excludes its own segment: nobody is left")
         yield from _fit(scene, audience)
     yield from _splits(scene)
+    yield from _shared_places(scene)
+
+
+def _shared_places(scene: Scene) -> Iterator[Mistake]:
+    """Two audiences in one file, or in one table without a column to tell them apart, would overwrite each other."""
+    first: dict[str, Audience] = {}
+    for audience in scene.project.audiences:
+        found = destination_of(scene, audience)
+        if found is None or found[0].holds_several(found[1]):
+            continue
+        other = first.setdefault(audience.destination, audience)
+        if other is not audience:
+            message = (
+                f"the audience {other.audience!r} is at {audience.destination!r} too, and the destination's options do not "
+                "keep them apart: put {audience} into its path or table"
+            )
+            yield scene.mistake(audience, ("destination",), message)
 
 
 def _fit(scene: Scene, audience: Audience) -> Iterator[Mistake]:

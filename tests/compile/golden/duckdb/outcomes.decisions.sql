@@ -71,11 +71,13 @@ FROM (
       THEN 20
       WHEN NOT k.entry_id IS NULL
       THEN 21
-      WHEN g.control_group = 'global'
-      THEN 23
-      WHEN g.control_group = 'campaign'
+      WHEN NOT h.step_id IS NULL
       THEN 22
-      ELSE 24
+      WHEN g.control_group = 'global'
+      THEN 24
+      WHEN g.control_group = 'campaign'
+      THEN 23
+      ELSE 25
     END AS verdict,
     CAST(CASE
       WHEN g.verdict = 6
@@ -84,6 +86,8 @@ FROM (
       THEN b.kept_entry_id
       WHEN NOT k.entry_id IS NULL
       THEN k.evidence
+      WHEN NOT h.step_id IS NULL
+      THEN CAST(h.max_messages AS TEXT)
       ELSE NULL
     END AS TEXT) AS evidence,
     CAST(CASE
@@ -93,8 +97,12 @@ FROM (
       THEN y.retry_at
       ELSE NULL
     END AS TIMESTAMP) AS retry_at,
-    CAST('frequency_caps[' || CAST(k.cap AS TEXT) || ']' AS TEXT) AS rule,
-    CAST(k.observed AS BIGINT) AS observed
+    CAST(CASE
+      WHEN NOT h.step_id IS NULL
+      THEN 'guard.max_messages'
+      ELSE 'frequency_caps[' || CAST(k.cap AS TEXT) || ']'
+    END AS TEXT) AS rule,
+    CAST(CASE WHEN NOT h.step_id IS NULL THEN h.messages ELSE k.observed END AS BIGINT) AS observed
   FROM tick_gated AS g
   LEFT JOIN tick_superseded AS b
     ON b.entry_id = g.entry_id
@@ -102,6 +110,12 @@ FROM (
     ON k.entry_id = g.entry_id
   LEFT JOIN tick_retry AS y
     ON y.entry_id = g.entry_id
+  LEFT JOIN tick_held AS h
+    ON h.step_id = g.step_id
+    AND g.verdict IS NULL
+    AND g.expires_at > :now
+    AND b.entry_id IS NULL
+    AND k.entry_id IS NULL
 ) AS v
 JOIN tick_steps AS s
   ON s.step_id = v.step_id
@@ -112,6 +126,8 @@ LEFT JOIN tick_deferrals AS l
   AND l.step = s.step
   AND l.gate = r.gate
   AND l.reason = r.reason
-  AND l.retry_at = v.retry_at
+  AND (
+    l.retry_at = v.retry_at OR l.retry_at IS NULL AND v.retry_at IS NULL
+  )
 WHERE
   l.entry_id IS NULL

@@ -51,5 +51,9 @@ JOIN tick_steps AS s
   ON s.step_id = g.step_id
 LEFT JOIN tick_capped AS k
   ON k.entry_id = g.entry_id
+LEFT JOIN tick_held AS h
+  ON h.step_id = g.step_id
 WHERE
-  g.control_group IS NULL AND k.entry_id IS NULL
+  (
+    g.control_group IS NULL AND k.entry_id IS NULL
+  ) AND h.step_id IS NULL

@@ -73,7 +73,14 @@ LEFT JOIN (
   JOIN tick_steps AS s
     ON s.step_id = g.step_id
   WHERE
-    NOT s.is_last OR g.verdict = 15 OR s.wait_if_capped
+    NOT s.is_last
+    OR g.verdict = 15
+    OR s.wait_if_capped
+    OR s.campaign IN (
+      SELECT
+        q.campaign
+      FROM tick_guards AS q
+    )
   GROUP BY
     s.campaign
 ) AS o

@@ -1,0 +1,175 @@
+"""Prints what syncs of audiences would do or did: one table, then what is withheld, odd, or to be done next."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from activate.audience_plan import AudiencePlan, AudienceReport
+from activate.report.console import figure, make_table, note
+from activate.report.text import number, plural, span
+
+_KINDS = (("added", "green"), ("updated", ""), ("removed", "red"), ("suppressed", "red"))
+_REASONS = {
+    "null_key": "no key", "duplicate_key": "in the segment twice", "no_identifier": "no identifier",
+    "bad_email": "not an e-mail address", "bad_phone": "not a phone number with its country",
+    "duplicate_identifier": "another person has the same identifier", "excluded": "on an exclusion list",
+    "no_consent": "no consent or no address", "control_group": "control group", "other_arm": "another arm of the split",
+    "other_audience": "in an audience of higher priority",
+}  # fmt: skip
+
+
+def show_plans(console: Console, plans: Sequence[AudiencePlan], *, as_next: bool = True) -> None:
+    """Print plans: people by kind with their share, what is withheld and why, samples, requests and minutes."""
+    if not plans:
+        return
+    columns = [("audience", "left"), ("held", "right"), *((kind, "right") for kind, _ in _KINDS), ("unchanged", "right"),
+               ("invalid", "right"), ("left out", "right"), ("requests", "right")]  # fmt: skip
+    table = make_table("What a sync of the audiences would send", columns)
+    for plan in plans:
+        found = plan.figures
+        cells = [_changed(plan, kind, style) for kind, style in _KINDS]
+        table.add_row(
+            Text.assemble(plan.audience, ("\n→ " + plan.destination, "dim")), figure(found.held), *cells,
+            figure(found.unchanged), figure(sum(found.invalid.values()), "yellow"), figure(sum(found.left_out.values())),
+            _pace(plan),
+        )  # fmt: skip
+    console.print(table)
+    console.print()
+    _samples(console, plans)
+    for plan in plans:
+        _odd(console, plan)
+    if as_next:
+        note(console, "Nothing was sent. `dbt-activate sync` sends; what is withheld waits for its release.")
+
+
+def show_reports(console: Console, reports: Sequence[AudienceReport]) -> None:
+    """Print what syncs did, and what of it needs a look."""
+    if not reports:
+        return
+    statuses = [
+        name
+        for name in ("accepted", "rejected", "failed", "unknown", "aborted")
+        if any(name in report.outcomes for report in reports)
+    ]
+    table = make_table(
+        "Audiences", [("audience", "left"), *((name, "right") for name in statuses or ["accepted"]), ("what", "left")]
+    )
+    styles = {"accepted": "green", "rejected": "yellow", "failed": "yellow", "unknown": "red", "aborted": "red"}
+    for report in reports:
+        cells = [figure(report.outcomes.get(name), styles[name]) for name in statuses or ["accepted"]]
+        table.add_row(Text.assemble(report.audience, ("\n→ " + report.destination, "dim")), *cells, _what(report))
+    console.print(table)
+    console.print()
+    for report in reports:
+        if report.plan is not None:
+            _odd(console, report.plan)
+        for code, count in sorted(report.codes.items()):
+            console.print(Text(f"! {report.audience}: {plural(count, 'row')}: {code}", style="yellow"))
+        if report.error:
+            console.print(Text(f"! {report.audience}: {report.error}", style="red"))
+
+
+def show_undo(
+    console: Console,
+    audience: str,
+    run_id: str,
+    figures: Mapping[str, int],
+    samples: Mapping[str, list[str]],
+    *,
+    done: bool,
+) -> None:
+    """Print the inverse of a run."""
+    verb = "were" if done else "would be"
+    console.print(Text(f"The inverse of {run_id}", style="bold"))
+    console.print(
+        f"  {plural(figures['removals'], 'member')} {verb} taken out again, {number(figures['additions'])} {verb} put back."
+    )
+    if figures["updates"]:
+        console.print(f"  {plural(figures['updates'], 'update')} cannot be undone: old values are kept nowhere.")
+    for verdict, people in sorted(samples.items()):
+        console.print(Text(f"  {verdict}: {', '.join(people)}", style="dim"))
+    if done:
+        note(console, f"The audience is on hold until `dbt-activate approve audience:{audience} --resume`.")
+    else:
+        note(console, "Nothing was sent. Add --apply to send it; the audience is then on hold until it is resumed.")
+
+
+def _what(report: AudienceReport) -> Text:
+    plan = report.plan
+    if plan is None:
+        return Text("stopped", style="red")
+    found = plan.figures
+    parts = [
+        f"{number(getattr(found, kind))} {kind}"
+        for kind, _ in _KINDS
+        if getattr(found, kind) and not plan.is_withheld(kind)
+    ]
+    if plan.baselined:
+        parts.append(f"{number(plan.baselined)} taken for acknowledged")
+    parts += [f"{number(part.people)} {part.kind} withheld" for part in plan.withheld]
+    return Text(", ".join(parts) or "nothing new", style="" if parts else "dim")
+
+
+def _changed(plan: AudiencePlan, kind: str, style: str) -> Text:
+    people = getattr(plan.figures, kind)
+    if not people:
+        return figure(0)
+    held = plan.figures.held
+    share = f"\n{people / held:.1%}" if held else ""
+    if plan.is_withheld(kind):
+        return Text.assemble((number(people), "yellow"), (f"{share}\nwithheld", "yellow"))
+    return Text.assemble((number(people), style), (share, "dim"))
+
+
+def _pace(plan: AudiencePlan) -> Text:
+    if not plan.requests:
+        return figure(0)
+    took = f"\n{span(dt.timedelta(seconds=plan.seconds))}" if plan.seconds else ""
+    return Text.assemble(number(plan.requests), (took, "dim"))
+
+
+def _samples(console: Console, plans: Sequence[AudiencePlan]) -> None:
+    if not any(plan.samples for plan in plans):
+        return
+    console.print(Text("People to look at", style="bold"))
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(3):
+        table.add_column(overflow="fold")
+    for plan in plans:
+        for verdict, people in plan.samples.items():
+            table.add_row(Text(f"  {plan.audience}"), Text(verdict), Text(", ".join(people)))
+    console.print(table)
+    console.print()
+
+
+def _odd(console: Console, plan: AudiencePlan) -> None:
+    found = plan.figures
+    for part in plan.withheld:
+        console.print(
+            Text(f"! {plan.audience}: {number(part.people)} {part.kind} withheld: {part.reason}", style="yellow")
+        )
+        note(console, f"  to release: {part.release}")
+    for reason, count in found.invalid.items():
+        console.print(
+            Text(
+                f"! {plan.audience}: {plural(count, 'row')} cannot be sent: {_REASONS.get(reason, reason)}",
+                style="yellow",
+            )
+        )
+    for reason, count in found.left_out.items():
+        note(console, f"{plan.audience}: {plural(count, 'person', 'people')} left out: {_REASONS.get(reason, reason)}")
+    if found.refused:
+        console.print(
+            Text(
+                f"! {plan.audience}: {plural(found.refused, 'dead letter')}, not sent again until the row changes",
+                style="yellow",
+            )
+        )
+        note(console, f"  to try again: dbt-activate retry --audience {plan.audience}")
+    if plan.error:
+        console.print(Text(f"! {plan.audience}: {plan.error}", style="red"))
