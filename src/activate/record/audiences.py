@@ -44,9 +44,13 @@ _DEAD_LETTERS = (
     "ON l.member = h.member JOIN state.audience_changes AS r ON r.audience = :audience AND r.destination = :destination "
     "AND r.member = l.member AND r.wave = l.wave AND r.status = 'rejected' WHERE NOT h.refused_change IS NULL"
 )
+# Members who are, or may be, at the destination because of us; not those whom it never took. A claim without an outcome
+# is a doubt.
 _HISTORY = (
-    "SELECT DISTINCT c.member FROM state.audience_changes AS c WHERE c.audience = :audience AND c.destination = :destination "
-    "AND c.change <> 'remove' AND NOT c.status IN ('invalid', 'released')"
+    "SELECT DISTINCT n.member FROM (SELECT c.member, COALESCE(MAX(CASE WHEN c.status <> 'claimed' THEN c.status END), "
+    "'claimed') AS status FROM state.audience_changes AS c WHERE c.audience = :audience AND c.destination = :destination "
+    "AND c.change <> 'remove' GROUP BY c.member, c.wave) AS n "
+    "WHERE n.status IN ('accepted', 'baselined', 'observed', 'unknown', 'claimed')"
 )
 _MISSING = (
     "SELECT h.member, h.user_id FROM :held AS h LEFT JOIN :seen AS s ON s.member = h.member "
@@ -172,6 +176,13 @@ class AudienceBook:
             exp.select("COUNT(*)").from_(WORK).where("verdict = 'refused' AND reason IS NULL AND NOT row_hash IS NULL")
         )
         return int(str(self.warehouse.scalar(query)))
+
+    def left_out_before(self) -> dict[str, int]:
+        """How many people of the segment were there, or are dead letters, and are now left out, by reason."""
+        query = exp.select("reason", "COUNT(*) AS people").from_(WORK)
+        query = query.where("verdict IN ('remove', 'refused') AND NOT reason IS NULL AND NOT row_hash IS NULL")
+        rows = self.warehouse.query(query.group_by("reason")).to_pylist()
+        return {row["reason"]: int(row["people"]) for row in rows}
 
     def samples(self, count: int) -> dict[str, list[str]]:
         """The first people's keys by verdict (`invalid: reason` for invalid rows), `count` of each."""
