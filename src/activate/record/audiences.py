@@ -191,7 +191,7 @@ class AudienceBook:
         rows = self._rows(
             "SELECT n.verdict, n.reason, n.user_id FROM (SELECT w.verdict, w.reason, w.user_id, ROW_NUMBER() OVER "
             "(PARTITION BY w.verdict, w.reason ORDER BY w.user_id) AS place FROM audience_work AS w "
-            "WHERE NOT w.user_id IS NULL) AS n WHERE n.place <= :count ORDER BY n.verdict, n.reason, n.place",
+            "WHERE NOT w.user_id IS NULL AND w.verdict <> 'unchanged') AS n WHERE n.place <= :count ORDER BY n.verdict, n.reason, n.place",
             count=literal(count),
         )
         found: dict[str, list[str]] = {}

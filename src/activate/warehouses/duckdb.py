@@ -48,7 +48,7 @@ class DuckDB(DuckDBDialect, Warehouse):
         """
         deadline = time.monotonic() + wait_seconds
         # Syncs and deliveries commit often: by default DuckDB would rewrite its file every 16 MB of them.
-        config = {"checkpoint_threshold": "256MB", **(settings or {})}
+        config: dict[str, str | bool | int | float | list[str]] = {"checkpoint_threshold": "256MB", **(settings or {})}
         while True:
             try:
                 connection = duckdb.connect(path, config=config)
