@@ -1,4 +1,5 @@
-"""The tick as a DAG: dbt build → decide → deliver, provider by provider → report.
+"""The tick as a DAG: dbt build → decide → deliver, provider by provider → report; and beside that, after dbt build: the
+audiences, each a task of its own that syncs it with its destination.
 
 How to run it, and what to do when something goes wrong: docs/airflow.md.
 """
@@ -11,10 +12,12 @@ from pathlib import Path
 from airflow.sdk import DAG, Param
 
 from activate.airflow import (
+    ActivateAudiencesOperator,
     ActivateDecideOperator,
     ActivateDeliverOperator,
     ActivateProvidersOperator,
     ActivateReportOperator,
+    ActivateSyncOperator,
     DbtBuildOperator,
 )
 
@@ -24,10 +27,17 @@ EVERY = "*/10 * * * *"
 # this to the number of your providers.
 DELIVERIES_AT_ONCE = 1
 
+# How many audiences are synced at the same time; on a server, set this to the number of your destinations.
+SYNCS_AT_ONCE = 1
+
+# Which audiences this DAG syncs: those with this `schedule` in their files; None: those without one.
+AUDIENCE_SCHEDULE: str | None = None
+
 # What profiles.yml and rules/activate.yml ask for with env_var(), and where it comes from: "connection id.field".
 # A variable that is not listed here is taken from the environment of the worker.
 WAREHOUSE_SECRETS: dict[str, str] = {}  # e.g. {"PGPASSWORD": "activate_warehouse.password"}
 PROVIDER_SECRETS: dict[str, str] = {}  # e.g. {"ACTIVATE_WEBHOOK_SECRET": "activate_gateway.password"}
+DESTINATION_SECRETS: dict[str, str] = {}  # e.g. {"CRM_SECRET": "activate_crm.password"}
 
 # The dbt project that this file lies in. A copy elsewhere leaves it to the parameter, or to DBT_PROJECT_DIR.
 _ABOVE = Path(__file__).resolve().parents[1]
@@ -43,14 +53,14 @@ project = {
 
 with DAG(
     dag_id="activation",
-    description="dbt build, decide for everybody who is due, deliver, report",
+    description="dbt build, decide for everybody who is due, deliver, sync audiences, report",
     doc_md=__doc__,
     schedule=EVERY,
     start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
     catchup=False,  # the next tick sees everything that a missed one would have seen
     max_active_runs=1,
     dagrun_timeout=dt.timedelta(hours=1),
-    tags=["activate", "messaging"],
+    tags=["activate", "messaging", "audiences"],
     default_args={
         "owner": "activate",
         "retries": 3,
@@ -86,7 +96,19 @@ with DAG(
         secrets={**WAREHOUSE_SECRETS, **PROVIDER_SECRETS},
         **project,
     ).expand(providers=providers.output)
+    audiences = ActivateAudiencesOperator(
+        task_id="audiences", schedule=AUDIENCE_SCHEDULE, secrets=WAREHOUSE_SECRETS, **project
+    )
+    # One that fails stops neither the others nor the messages.
+    sync = ActivateSyncOperator.partial(
+        task_id="sync",
+        max_active_tis_per_dagrun=SYNCS_AT_ONCE,
+        map_index_template="{{ task.audience }}",
+        secrets={**WAREHOUSE_SECRETS, **DESTINATION_SECRETS},
+        **project,
+    ).expand(audience=audiences.output)
     # A teardown runs whatever has happened, and leaves it to the tasks before it whether the run has failed.
     report = ActivateReportOperator(task_id="report", secrets=WAREHOUSE_SECRETS, **project).as_teardown()
 
     build >> decide >> providers >> deliver >> report
+    build >> audiences >> sync >> report

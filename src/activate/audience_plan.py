@@ -79,7 +79,10 @@ class AudiencePlan:
 
 @dataclass(frozen=True)
 class AudienceReport:
-    """What a sync did: changes by status, error codes, and the plan that it followed."""
+    """What a sync did: changes by status, error codes, and the plan that it followed.
+
+    `is_mistake`: `error` is about rules or settings, so that trying again does not help.
+    """
 
     audience: str
     destination: str
@@ -89,14 +92,21 @@ class AudienceReport:
     requests: int = 0
     seconds: float = 0.0
     error: str | None = None
+    is_mistake: bool = False
+
+    @property
+    def handed_over(self) -> int:
+        """How many changes reached the destination, or may have; the others were `aborted`."""
+        return sum(count for status, count in self.outcomes.items() if status != "aborted")
 
     @property
     def refused_share(self) -> float:
-        """The share of the changes sent that the destination refused, for good or until the next sync."""
-        sent = sum(self.outcomes.values())
-        return (self.outcomes.get("rejected", 0) + self.outcomes.get("failed", 0)) / sent if sent else 0.0
+        """The share of the changes handed over that the destination refused, for good or until the next sync."""
+        refused = self.outcomes.get("rejected", 0) + self.outcomes.get("failed", 0)
+        return refused / self.handed_over if self.handed_over else 0.0
 
     @property
     def unusable(self) -> bool:
-        """Whether the destination could not be used, though there was something to send."""
-        return self.error is not None
+        """Whether the destination could not be used, though there was something to send: it stopped, or took no row."""
+        answered = self.outcomes.get("accepted", 0) + self.outcomes.get("rejected", 0)
+        return self.error is not None or (sum(self.outcomes.values()) > 0 and not answered)

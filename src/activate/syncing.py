@@ -18,7 +18,7 @@ from activate.deliver.hand_over import Clock
 from activate.deliver.sync import AudienceCarrier, Progress, Sent, Shipment, Sync
 from activate.destinations.base import Destination
 from activate.destinations.registry import create
-from activate.errors import ActivateError, SettingsError, nearest
+from activate.errors import ActivateError, RulesError, SettingsError, nearest
 from activate.guards import Guard
 from activate.project import Project
 from activate.record import approvals, ledger
@@ -144,7 +144,8 @@ def _sync_one(
                 check(planned)
             report = carry_out(opened, planned, open_target, on_progress, clock)
     except ActivateError as error:
-        report = AudienceReport(audience.audience, audience.destination, error=str(error))
+        is_mistake = isinstance(error, RulesError | SettingsError)
+        report = AudienceReport(audience.audience, audience.destination, error=str(error), is_mistake=is_mistake)
     return replace(report, seconds=time.perf_counter() - began)
 
 

@@ -77,7 +77,9 @@ def test_the_tasks_follow_one_another(dag: DAG) -> None:
         "decide": ["dbt_build"],
         "providers": ["decide"],
         "deliver": ["providers"],
-        "report": ["deliver"],
+        "audiences": ["dbt_build"],
+        "sync": ["audiences"],
+        "report": ["deliver", "sync"],
     }
 
 
@@ -85,11 +87,11 @@ def test_one_run_at_a_time_and_no_catching_up(dag: DAG) -> None:
     assert dag.max_active_runs == 1
     assert dag.catchup is False
     assert dag.schedule == "*/10 * * * *"
-    assert dag.tags == {"activate", "messaging"}
+    assert dag.tags == {"activate", "audiences", "messaging"}
     assert dag.doc_md
 
 
-@pytest.mark.parametrize("name", ["decide", "providers", "deliver", "report"])
+@pytest.mark.parametrize("name", ["decide", "providers", "deliver", "audiences", "sync", "report"])
 def test_tasks_are_tried_again_after_ever_longer_waits(dag: DAG, name: str) -> None:
     task = dag.get_task(name)
     assert task.retries == 3
@@ -102,6 +104,14 @@ def test_delivery_is_mapped_over_the_providers_and_one_at_a_time(dag: DAG) -> No
     assert isinstance(deliver, MappedOperator)
     assert [task.task_id for task in deliver.iter_mapped_dependencies()] == ["providers"]
     assert deliver.max_active_tis_per_dag == 1
+
+
+def test_audiences_are_mapped_each_a_task_of_its_own_and_one_at_a_time(dag: DAG) -> None:
+    sync = dag.get_task("sync")
+    assert isinstance(sync, MappedOperator)
+    assert [task.task_id for task in sync.iter_mapped_dependencies()] == ["audiences"]
+    assert sync.max_active_tis_per_dagrun == 1
+    assert dag.get_task("audiences").schedule is None
 
 
 def test_what_was_queued_is_delivered_when_deciding_was_skipped(dag: DAG) -> None:

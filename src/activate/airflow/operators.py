@@ -181,7 +181,8 @@ class ActivateReportOperator(ProjectOperator):
     """Log how the project stands after the run, as `dbt-activate status` does. Returns what alerts are made of.
 
     That is: how many messages of each provider wait, are claimed, or may or may not have been taken (`outbox`); what
-    became final in the last day (`delivered`); and sentences about what needs a look (`needs_a_look`).
+    became final in the last day (`delivered`); how the last sync of each audience ended (`audiences`); and sentences about
+    what needs a look (`needs_a_look`).
     """
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  # Airflow's interface
@@ -203,5 +204,12 @@ class ActivateReportOperator(ProjectOperator):
                 for line in found.outbox
             },
             "delivered": {line.provider: line.figures for line in found.delivered},
+            "audiences": {
+                line.audience: {
+                    "status": line.status, "withheld": sum(people for _, people, *_ in line.withheld),
+                    "refused": line.refused, "open": line.open,
+                }
+                for line in found.audiences
+            },
             "needs_a_look": needs_a_look(found),
         }  # fmt: skip

@@ -191,7 +191,7 @@ class AudienceBook:
         rows = self._rows(
             "SELECT n.verdict, n.reason, n.user_id FROM (SELECT w.verdict, w.reason, w.user_id, ROW_NUMBER() OVER "
             "(PARTITION BY w.verdict, w.reason ORDER BY w.user_id) AS place FROM audience_work AS w "
-            "WHERE NOT w.user_id IS NULL) AS n WHERE n.place <= :count ORDER BY n.verdict, n.reason, n.place",
+            "WHERE NOT w.user_id IS NULL AND w.verdict <> 'unchanged') AS n WHERE n.place <= :count ORDER BY n.verdict, n.reason, n.place",
             count=literal(count),
         )
         found: dict[str, list[str]] = {}
@@ -231,7 +231,13 @@ class AudienceBook:
 
     def claim(self, phase: str, page: tuple[int, int], wave: int) -> None:
         """Record that a page is about to be sent."""
-        self._append(phase, page, wave, "claimed")
+        self._execute(
+            "INSERT INTO state.audience_changes (audience, destination, member, user_id, change, status, wave, run_id, "
+            "recorded_at) SELECT :audience, :destination, w.member, w.user_id, w.verdict, 'claimed', :wave, :run_id, "
+            "CAST(:now AS TIMESTAMP) FROM audience_work AS w WHERE :chosen",
+            wave=literal(wave),
+            chosen=self._range(phase, page),
+        )
 
     def settle(
         self, phase: str, page: tuple[int, int], wave: int, status: str, code: str | None, error: str | None = None,
