@@ -239,7 +239,7 @@ def plan_opened(opened: Opened, samples: int = 0) -> AudiencePlan:
         faults, is_first=is_first, replaces=opened.destination.abilities.replaces,
         new_identity=_is_new_identity(audience, position), on_hold="hold" in mine,
     )  # fmt: skip
-    baselined = figures.added if is_first and audience.first_run == "baseline" else 0
+    baselined = figures.added if _is_baseline(audience, position) else 0
     if baselined:
         withheld = tuple(part for part in withheld if part.kind != "added")
     if audience.on_new_mapping == "rebaseline" and not _is_new_identity(audience, position):
@@ -287,6 +287,11 @@ def _figures(opened: Opened) -> Figures:
     )  # fmt: skip
 
 
+def _is_baseline(audience: Audience, position: Position) -> bool:
+    """Whether nothing was ever recorded, and what is found is to be taken for sent. Once: a first sync may be killed."""
+    return audience.first_run == "baseline" and position.syncs == 0 and position.last_wave == 0
+
+
 def _is_new_identity(audience: Audience, position: Position) -> bool:
     """Whether `identify_by` was changed since the last sync, and nobody has said to send everybody anew."""
     before = position.mapping_version
@@ -322,7 +327,7 @@ def carry_out(
     started = wall_clock()
     wave = position.last_wave + 1
     baseline = [verdict for verdict, holds in (
-        ("add", planned.is_first and audience.first_run == "baseline"), ("remapped", audience.on_new_mapping == "rebaseline"),
+        ("add", _is_baseline(audience, position)), ("remapped", audience.on_new_mapping == "rebaseline"),
     ) if holds]  # fmt: skip
     if planned.baselined:
         book.baseline(baseline, wave)

@@ -20,8 +20,8 @@ from activate.record import audiences
 from tests.audiences import killed
 from tests.audiences.town import SECRET, Peer, Town, no_waiting
 
-# Pages of two rows: the suppressed, the removed, then two pages of updates and additions, one request each; then the
-# sync's row, and a new copy with a row of its own. Each warehouse takes every other step, and the last ones both do.
+# Pages of two rows: the suppressed, the removed, then two pages of updates and additions, one request each. A new copy
+# of the members (with a row of its own) is made before them, and the sync's row comes after them. Each warehouse takes every other step, and the last ones both do.
 STEPS = {
     "duckdb": ("before claim 1", "before post 1", "after record 1", "after post 2", "before post 3", "before record 3",
                "after record 4", "before copy 1", "before finish 2", "after copy 1"),
@@ -155,6 +155,20 @@ def test_the_first_sync_may_be_killed_too(place: Place, peer: Peer) -> None:
         town.sync()
         assert peer.members() == {"cid": {}}
         assert ("vips", "remove", "ada") in peer.told
+
+
+def test_a_first_sync_that_was_killed_is_still_the_first(
+    place: Place, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audiences, "_COMPACT_FROM", 1)  # what the killed one left is summed up before the next looks
+    with place.open() as town:
+        town.segment("vips", ["ada", "bob", "cid", "dan", "eve"]).audience(guard={"max_added": "10%"})
+    place.killed_at("after record 1")
+    with place.open() as town:
+        report = town.later().sync()
+        assert report.plan is not None
+        assert (report.error, report.plan.withheld) == (None, ())
+        assert set(peer.members()) == {"ada", "bob", "cid", "dan", "eve"}
 
 
 def test_the_lease_is_given_back_by_a_process_that_dies(place: Place, peer: Peer) -> None:

@@ -114,7 +114,7 @@ class AudienceBook:
     def position(self) -> Position:
         """Read where the state stands."""
         syncs = self._rows(
-            "SELECT COUNT(*) AS syncs, MAX(s.generation) AS generation, MAX(s.first_wave) AS first_wave "
+            "SELECT COUNT(CASE WHEN s.status <> 'compacted' THEN 1 END) AS syncs, MAX(s.generation) AS generation, MAX(s.first_wave) AS first_wave "
             "FROM state.audience_syncs AS s WHERE s.audience = :audience AND s.destination = :destination"
         )[0]
         generation, first_wave = int(syncs["generation"] or 0), int(syncs["first_wave"] or 1)
@@ -412,7 +412,7 @@ class AudienceBook:
                 "a.destination = :destination AND a.generation = :generation AND a.is_present",
                 generation=literal(generation),
             )[0]["members"]
-            moved = Position(generation, last + 1, last, int(count), position.syncs + 1, position.mapping_version)
+            moved = Position(generation, last + 1, last, int(count), position.syncs, position.mapping_version)
             self.finish(moved, "compacted", {}, None, position.mapping_version)
         return moved
 
