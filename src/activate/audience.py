@@ -100,6 +100,7 @@ class AudienceGuard(Frozen):
     max_added: LimitPhrase | None = None
     max_removed: LimitPhrase | None = None
     max_updated: LimitPhrase | None = None
+    max_suppressed: LimitPhrase | None = None
     fresh: bool = True
     tested: bool = True
     max_rejected: Share | None = None

@@ -18,7 +18,7 @@ from activate.report.console import make_console
 from activate.report.progress import progress
 from activate.report.text import plural, to_data, to_json
 
-_CEILINGS = ("added", "updated", "removed", "messages", "stale", "untested")
+_CEILINGS = ("added", "updated", "removed", "suppressed", "messages", "stale", "untested")
 
 
 def plans_data(plans: Sequence[AudiencePlan]) -> list[dict[str, Any]]:

@@ -224,7 +224,8 @@ def _sync(parser: argparse.ArgumentParser) -> None:
 def _approve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("subject", metavar="SUBJECT", help="audience:NAME or campaign:NAME")
     for kind, text in (
-        ("added", "additions"), ("updated", "updates"), ("removed", "removals"), ("messages", "messages of the campaign"),
+        ("added", "additions"), ("updated", "updates"), ("removed", "removals"),
+        ("suppressed", "removals because of an exclusion or a consent"), ("messages", "messages of the campaign"),
         ("stale", "changes though a source is stale"), ("untested", "changes though a dbt test fails"),
     ):  # fmt: skip
         parser.add_argument(f"--{kind}", type=_count, metavar="N", help=f"let up to N {text} pass")

@@ -12,7 +12,7 @@ IN_FILE = "in the audience's file"
 
 class Guard:
     """Looks at one change set. A limit is on a kind as a whole: a guard that let a part through at every sync would hold
-    nothing back. Removals because of an exclusion or a withdrawn consent always pass.
+    nothing back. Removals because of an exclusion or a withdrawn consent pass, unless `max_suppressed` says otherwise.
 
     `approvals` are ceilings by kind (of changes, or `stale`, `untested`); those that let something pass are in `used`.
     """
@@ -34,6 +34,7 @@ class Guard:
         sync. `on_hold`: the audience was stopped by hand.
         """
         found = self._as_a_whole(faults, new_identity, on_hold) or self._over(is_first)
+        found += self._suppressed()
         if self._figures.remapped and self._audience.on_new_mapping == "ask" and not new_identity:
             how = f"on_new_mapping: rebaseline or resend, {IN_FILE}"
             found.append(Withheld("remapped", self._figures.remapped, "the mapping is new", how))
@@ -80,6 +81,18 @@ class Guard:
                 found.append(Withheld(kind, people, f"over max_{kind}: {limit}", f"{self._approve} --{kind} {people}"))
         return found
 
+    def _suppressed(self) -> list[Withheld]:
+        """Suppressions pass every guard but their own: a profiles model that lost its rows would take everybody out."""
+        limit, people = self._audience.guard.max_suppressed, self._figures.suppressed
+        if limit is None or people <= limit.of(self._figures.held):
+            return []
+        if self._approvals.get("suppressed", -1) >= people:
+            self.used.append("suppressed")
+            return []
+        return [
+            Withheld("suppressed", people, f"over max_suppressed: {limit}", f"{self._approve} --suppressed {people}")
+        ]
+
     def _rest(self, found: list[Withheld]) -> list[Withheld]:
         """Where the full set is replaced, nothing can go while something stays."""
         held, reason = {part.kind for part in found}, "the destination takes the full set or nothing"
@@ -88,6 +101,6 @@ class Guard:
             for kind, people in self._people.items()
             if kind not in held
         ]
-        if self._figures.suppressed:
+        if self._figures.suppressed and "suppressed" not in held:
             rest.append(Withheld("suppressed", self._figures.suppressed, reason, found[0].release))
         return rest

@@ -488,3 +488,36 @@ def test_other_rows_have_another_key(town: Town, peer: Peer) -> None:
     town.segment("vips", PEOPLE).audience().sync()
     keys = [headers["idempotency-key"] for headers in peer.headers]
     assert len(set(keys)) == len(keys) == 3
+
+
+def test_a_destination_that_refuses_every_row_is_left_alone(town: Town, peer: Peer) -> None:
+    town.segment("vips", [f"p{number:03}" for number in range(400)]).audience()
+    peer.answer = lambda *_: (422, {}, {})
+    report = town.sync()
+    assert report.error is not None
+    assert "refuses every row (http_422)" in report.error
+    assert report.outcomes["rejected"] < 100, "the others are no dead letters"
+    peer.answer = None
+    mending.retry(town.warehouse, town.project, list(town.audiences.values()), town.later().now)
+    town.later().sync()
+    assert len(peer.members()) == 400
+
+
+def test_a_removal_is_never_given_up(town: Town, peer: Peer) -> None:
+    town.segment("vips", ["ada", "bob"]).audience()
+    town.sync()
+    town.segment("vips", ["ada"])
+    peer.answer = lambda *_: (200, {}, {"results": [{"member": "bob", "status": "failed", "error_code": "busy"}]})
+    for _ in range(7):
+        assert town.later().sync().outcomes == {"failed": 1}
+    peer.answer = None
+    town.later().sync()
+    assert set(peer.members()) == {"ada"}
+
+
+def test_a_job_at_another_host_is_not_asked(town: Town, peer: Peer) -> None:
+    town.segment("vips", ["ada"]).audience()
+    peer.answer = lambda *_: (202, {}, {"job": "http://127.0.0.2:1/jobs/1"})
+    report = town.sync()
+    assert report.outcomes == {"unknown": 1}
+    assert "job_elsewhere" in report.codes

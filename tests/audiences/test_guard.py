@@ -371,3 +371,20 @@ def test_the_same_now_again_changes_nothing(town: Town, peer: Peer) -> None:
     assert town.rows("SELECT * FROM state.audience_changes ORDER BY wave, member, status") == before
     runs = [row["run_id"] for row in town.rows("SELECT run_id FROM state.audience_syncs")]
     assert len(set(runs)) == len(runs)
+
+
+def test_suppressions_have_a_limit_of_their_own(town: Town, peer: Peer) -> None:
+    """Nobody is withheld for an exclusion, unless the file sets a limit: then a list that suddenly holds everybody waits."""
+    town.segment("vips", ["ada", "bob", "cid"]).segment("bars", [])
+    town.audience(exclude=["bars"], guard={"max_suppressed": 1})
+    town.sync()
+    town.later().segment("bars", ["ada", "bob"])
+    withheld = town.sync().plan.withheld
+    assert [(part.kind, part.people) for part in withheld] == [("suppressed", 2)]
+    assert set(peer.members()) == {"ada", "bob", "cid"}
+    mending.approve(
+        town.warehouse, town.project, "audience", "vips", {"suppressed": 2}, town.now, lasting=dt.timedelta(days=1),
+        granted_by="me",
+    )  # fmt: skip
+    town.later().sync()
+    assert set(peer.members()) == {"cid"}

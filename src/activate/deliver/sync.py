@@ -40,6 +40,7 @@ from activate.warehouses.dialect import Dialect
 
 PAGE = 25_000
 _PAGE_SECONDS = 10.0
+_ALL_REFUSED = 50
 _FIRST_BACKOFF, _LONGEST_WAIT, _LONGEST_JOB = 0.5, 60.0, 600.0
 # Answers that say "not now" of the destination, and nothing of the rows.
 _NOT_NOW = (408, 421, 425, 429, 503)
@@ -154,6 +155,7 @@ class Sync:
         self._pace = Pace(limits.per_second, self._clock.monotonic, self._clock.sleep)
         self.breaker = Breaker(max(5, 3 * limits.concurrency))
         self._count = threading.Lock()
+        self._alone, self._taken = 0, False
         self._own = threading.local()
         self._carriers: list[AudienceCarrier] = []
         self.sent = Sent()
@@ -364,6 +366,7 @@ class Sync:
             self.breaker.trip(f"the destination's code failed ({type(error).__name__})")
             return [_Told(start, count, Verdict("unknown", "internal_error"))], None
         if verdict.status in ("accepted", "rejected") or verdict.but:
+            self._taken = self._taken or verdict.status == "accepted"
             self.breaker.succeeded()
         else:
             self.breaker.failed(verdict.code or verdict.status)
@@ -416,10 +419,21 @@ class Sync:
 
     def _halve(self, changes: Changes, start: int, code: str) -> list[_Told]:
         if len(changes) == 1:
+            self._refused_alone(code)
             return [_Told(start, 1, Verdict("rejected", code))]
         middle = len(changes) // 2
         first = self._hand_over(changes.slice(0, middle), start)
         return first + self._hand_over(changes.slice(middle, len(changes) - middle), start + middle)
+
+    def _refused_alone(self, code: str) -> None:
+        """Where one row after the other is refused and none was ever taken, the rows are not to blame."""
+        with self._count:
+            self._alone += 1
+            alone, taken = self._alone, self._taken
+        if alone >= _ALL_REFUSED and not taken:
+            self.breaker.trip(
+                f"the destination refuses every row ({code}): look at the mapping, then `dbt-activate retry`"
+            )
 
     # -- as a whole -----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, urljoin, urlsplit
 
 from activate.destinations.base import (
     MEMBER,
@@ -117,7 +117,7 @@ A 2xx answer means that all were taken, unless it says otherwise:
         job = told.get("job") or (answer.headers.get("location") if answer.status == 202 else None)
         state = str(told.get("status", "")).lower()
         if isinstance(job, str) and state not in _DONE + _FAILED:
-            return Pending(self._question(urljoin(self.options["url"], job)))
+            return self._pending(job)
         if state in _RUNNING:
             return Pending(None)
         if state in _FAILED:
@@ -125,6 +125,14 @@ A 2xx answer means that all were taken, unless it says otherwise:
         if told.get("success") is False or told.get("error"):
             return Verdict("failed", _word(told.get("code"), "told_error"), "the answer's body tells of an error")
         return Verdict(but=_refusals(told, changes))
+
+    def _pending(self, job: str) -> Verdict | Pending:
+        address = urljoin(self.options["url"], job)
+        if not _same_origin(address, self.options["url"]):
+            return Verdict(
+                "unknown", "job_elsewhere", "the job's address is another host's; our headers are not sent there"
+            )
+        return Pending(self._question(address))
 
     def _question(self, url: str) -> HttpRequest:
         key = hashlib.md5(url.encode(), usedforsecurity=False).hexdigest()
@@ -143,8 +151,19 @@ A 2xx answer means that all were taken, unless it says otherwise:
         members, following = told.get("members"), told.get("next")
         if not isinstance(members, list) or not all(isinstance(member, str | int) for member in members):
             raise Unreadable("the endpoint's answer has no list `members` of texts")
-        more = self._question(urljoin(self.options["members_url"], following)) if isinstance(following, str) else None
+        more = None
+        if isinstance(following, str):
+            address = urljoin(self.options["members_url"], following)
+            if not _same_origin(address, self.options["members_url"]):
+                raise Unreadable("the endpoint's `next` names another host; our headers are not sent there")
+            more = self._question(address)
         return Page([str(member) for member in members], more)
+
+
+def _same_origin(address: str, known: str) -> bool:
+    """Whether an address that a peer names is the peer's own: headers may hold secrets."""
+    theirs, ours = urlsplit(address), urlsplit(known)
+    return (theirs.scheme, theirs.netloc) == (ours.scheme, ours.netloc)
 
 
 def _document(body: bytes) -> dict[str, Any]:

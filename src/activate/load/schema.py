@@ -133,6 +133,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "max_added": "More additions than this are withheld (not at the first run with a share).",
         "max_removed": "More removals than this are withheld.",
         "max_updated": "More updates than this are withheld.",
+        "max_suppressed": "More removals because of `exclude` or `consent` than this are withheld (default: never).",
         "fresh": "Withhold everything while dbt's source freshness says that a source of the segment is stale.",
         "tested": "Withhold everything while a dbt test of the segment fails.",
         "max_rejected": "Where the destination refuses a larger share of the rows, the Airflow task fails.",

@@ -268,7 +268,9 @@ class AudienceBook:
             )
         if status == "failed" or with_refusals:
             given_up = exp.and_(
-                status_of.copy().eq(literal("failed")), sqlglot.condition(f"w.attempts + 1 >= {self._max_attempts}")
+                # A removal is never given up: whoever may not be there must not be forgotten there.
+                status_of.copy().eq(literal("failed")),
+                sqlglot.condition(f"w.verdict <> 'remove' AND w.attempts + 1 >= {self._max_attempts}"),
             )
             status_of = exp.Case(ifs=[exp.If(this=given_up, true=literal("rejected"))], default=status_of)
         columns = {
