@@ -273,9 +273,8 @@ def _figures(opened: Opened) -> Figures:
     held = book.held(opened.changes.held_query()) if position.has_later else position.copied
     barred = sum(verdicts.get(("remove", reason), 0) for reason in ("excluded", "no_consent"))
     left_out = by_reason("left_out")
-    for reason, count in verdicts.items():
-        if reason[0] in ("remove", "refused") and reason[1] is not None:
-            left_out[reason[1]] = left_out.get(reason[1], 0) + count
+    for reason, count in book.left_out_before().items():
+        left_out[reason] = left_out.get(reason, 0) + count
     source = book.source_rows(opened.project.models[opened.audience.segment])
     invalid = by_reason("invalid")
     wanted = source - sum(invalid.values()) - sum(left_out.values())

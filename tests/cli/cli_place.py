@@ -50,8 +50,12 @@ MODELS = {
     "profiles": "user_id TEXT, time_zone TEXT, push_token TEXT, push_consent BOOLEAN",
     "events": "event_id TEXT, user_id TEXT, event_name TEXT, occurred_at TIMESTAMP, properties TEXT",
     "cart_abandoned": "event_id TEXT, user_id TEXT, occurred_at TIMESTAMP, cart_value BIGINT",
+    "vips": "user_id TEXT, points BIGINT",
 }
-CONTRACTS = {"cart_abandoned": {"kind": "trigger", "key": "user_id", "id": "event_id", "time": "occurred_at"}}
+CONTRACTS = {
+    "cart_abandoned": {"kind": "trigger", "key": "user_id", "id": "event_id", "time": "occurred_at"},
+    "vips": {"kind": "segment", "key": "user_id"},
+}
 
 
 @dataclass

@@ -115,14 +115,19 @@ def test_version() -> None:
 def test_the_schema_of_a_campaign_needs_no_project(tmp_path: Path) -> None:
     found = _run("schema", "campaign", cwd=tmp_path)
     assert json.loads(found.stdout)["properties"]["steps"]
-    assert set(json.loads(_run("schema", cwd=tmp_path).stdout)) == {"activate", "campaign"}
+    assert set(json.loads(_run("schema", cwd=tmp_path).stdout)) == {"activate", "audience", "campaign", "request"}
     assert "did you mean 'campaign'?" in _run("schema", "campain").stderr
 
 
 def test_schemas_are_written_where_out_says(tmp_path: Path) -> None:
     found = _run("schema", "--out", str(tmp_path / "a" / "b"))
     files = [Path(line) for line in found.stdout.splitlines()]
-    assert [file.name for file in files] == ["activate.schema.json", "campaign.schema.json"]
+    assert [file.name for file in files] == [
+        "activate.schema.json",
+        "campaign.schema.json",
+        "audience.schema.json",
+        "request.schema.json",
+    ]
     assert all(json.loads(file.read_text()) for file in files)
 
 

@@ -240,7 +240,7 @@ def test_after_a_quiet_time_the_destination_holds_the_segment(
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=None, suppress_health_check=_CHECKS, print_blob=True)
+@settings(max_examples=300, deadline=None, suppress_health_check=_CHECKS, print_blob=True)
 @given(history=histories)
 def test_many_histories(warehouse: Warehouse, tmp_path: Path, history: Any) -> None:
     run_history(warehouse, tmp_path, history)

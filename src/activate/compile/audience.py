@@ -200,6 +200,9 @@ class ChangeSet:
             found = found.join(model.relation.table(alias), on=on, join_type="left")
         for number, field in enumerate(self.fields.values()):
             found = found.select(exp.alias_(field.sent.copy(), f"f{number}"))
+        found, barred = self._barred(found, "u")
+        # Whoever may not be there any more is not brought back.
+        found = found.where(exp.or_("u.verdict <> 'add'", exp.paren(barred).is_(exp.null())))
         return self._point(create(WORK, found))
 
     # -- the source -----------------------------------------------------------------------------------------------
@@ -333,6 +336,25 @@ class ChangeSet:
             pairs.append((exp.LT(this=drawn.copy(), expression=literal(cut(Fraction(upto, whole)))), literal(name)))
         return case(pairs, literal(list(split.arms)[-1]))
 
+    def _barred(self, query: exp.Select, source: str) -> tuple[exp.Select, exp.Expr]:
+        """The query with joins by `source.user_id`, and why that person must not be at the destination, or NULL.
+
+        Asked of those who may have left the segment: an exclusion or a withdrawn consent outlives that.
+        """
+        key = exp.column("user_id", table=source)
+        lists = []
+        if self.audience.exclude:
+            lists.append(("bx", self._members_of(self.audience.exclude), False, "excluded"))
+        if self.audience.consent is not None:
+            lists.append(("by", self._consenting(self.audience.consent), True, "no_consent"))
+        found: list[tuple[exp.Expr, exp.Expr]] = []
+        for alias, people, is_allowed, reason in lists:
+            on = exp.column("user_id", table=alias)
+            query = query.join(people.subquery(alias), on=on.eq(key.copy()), join_type="left", copy=False)
+            is_missing = on.copy().is_(exp.null())
+            found.append((is_missing if is_allowed else exp.not_(is_missing), literal(reason)))
+        return query, case(found)
+
     def _join(self, query: exp.Select, alias: str, people: exp.Query) -> exp.Select:
         on = exp.column("user_id", table=alias).eq(self._key())
         return query.join(people.subquery(alias), on=on, join_type="left", copy=False)
@@ -403,12 +425,9 @@ class ChangeSet:
                 )
                 left_out = tree("CASE WHEN s.barred = 1 THEN 'excluded' ELSE s.left_out END")
             source = marked
-        verdict = self._verdict()
         query = exp.select(
             "COALESCE(c.member, h.member) AS member",
             "COALESCE(c.user_id, h.user_id) AS user_id",
-            exp.alias_(verdict, "verdict"),
-            exp.alias_(tree("COALESCE(c.problem, c.left_out)"), "reason"),
             "c.row_hash AS row_hash",
             "COALESCE(h.attempts, 0) AS attempts",
             *(f"c.f{number} AS f{number}" for number in range(len(self.fields))),
@@ -417,15 +436,19 @@ class ChangeSet:
         wanted = exp.select(*(f"s.{name}" for name in kept), "TRUE AS here")
         wanted = wanted.select(exp.alias_(problem_, "problem"), exp.alias_(left_out, "left_out"))
         wanted = wanted.from_(source.subquery("s"))
-        return query.from_(wanted.subquery("c")).join(
+        query = query.from_(wanted.subquery("c")).join(
             self.held_query().subquery("h"), on="h.member = c.member", join_type="full"
         )
+        query, barred = self._barred(query, "h")
+        gone = tree("CASE WHEN c.here IS NULL THEN CAST(:barred AS TEXT) END", barred=barred)
+        reason = tree("COALESCE(c.problem, c.left_out, :gone)", gone=gone)
+        return query.select(exp.alias_(self._verdict(gone), "verdict"), exp.alias_(reason, "reason"))
 
-    def _verdict(self) -> exp.Expr:
-        """What has to be told of a member; NULL: nothing."""
+    def _verdict(self, gone: exp.Expr) -> exp.Expr:
+        """What has to be told of a member; NULL: nothing. `gone`: why somebody who left the segment must not stay."""
         mode, audience = self.audience.mode, self.audience
         removal = "'remove'" if mode == "mirror" else "NULL"
-        # Suppression lists always win: whoever is on one is taken out in every mode.
+        # Suppression lists always win: whoever is on one is taken out in every mode, in the segment or not.
         barred = f"CASE WHEN c.left_out IN ('excluded', 'no_consent') THEN 'remove' ELSE {removal} END"
         update = "'update'" if mode != "add_only" else "NULL"
         remapped = "'update'" if audience.on_new_mapping == "resend" and mode != "add_only" else (
@@ -436,7 +459,7 @@ class ChangeSet:
             f"""
             CASE
               WHEN c.here IS NULL THEN CASE WHEN NOT h.is_present THEN NULL
-                WHEN h.refused_change = 'remove' THEN 'refused' ELSE {removal} END
+                WHEN h.refused_change = 'remove' THEN 'refused' WHEN NOT :gone IS NULL THEN 'remove' ELSE {removal} END
               WHEN NOT c.problem IS NULL THEN 'invalid'
               WHEN NOT c.left_out IS NULL THEN CASE WHEN NOT COALESCE(h.is_present, FALSE) THEN 'left_out'
                 WHEN h.refused_change = 'remove' THEN 'refused' ELSE COALESCE({barred}, 'left_out') END
@@ -449,6 +472,7 @@ class ChangeSet:
             END
             """,
             mapping=literal(audience.mapping_version),
+            gone=exp.paren(gone),
         )
 
 

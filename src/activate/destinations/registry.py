@@ -11,7 +11,7 @@ from activate.destinations.file import AudienceFile
 from activate.destinations.table import Table
 from activate.destinations.webhook import AudienceWebhook
 from activate.errors import SettingsError, nearest
-from activate.providers.options import check_options, read_options
+from activate.providers.options import check_options, options_table, read_options
 
 DESTINATIONS: Mapping[str, type[Destination]] = {kind.type: kind for kind in (Table, AudienceFile, AudienceWebhook)}
 
@@ -43,3 +43,43 @@ def create(name: str, section: Mapping[str, Any], directory: Path | None = None)
     if directory is not None and kind.transport == "file" and "://" not in options["path"]:
         options["path"] = str(directory / options["path"])
     return kind(name, options)
+
+
+def destination_pages() -> str:
+    """Return docs/destinations.md, made from the classes."""
+    parts = [_HEAD]
+    for kind in DESTINATIONS.values():
+        parts += [f"## {kind.type}", kind.summary, options_table(kind.all_options()), kind.notes]
+    return "\n\n".join(parts) + "\n"
+
+
+_HEAD = """\
+# Destinations
+
+<!-- Made by activate.destinations.registry.destination_pages; do not edit. -->
+
+A destination holds audiences ([audiences.md](audiences.md)). It is set up in `rules/activate.yml`:
+
+```yaml
+destinations:
+  crm:
+    type: webhook
+    url: https://crm.example.com/audiences
+    secret: "{{ env_var('CRM_SECRET') }}"
+```
+
+Secrets never stand in a file: write `{{ env_var('NAME') }}`, as in dbt's profiles.yml. `dbt-activate lint` checks every
+option without needing the secrets.
+
+## What becomes of a change
+
+Before a page of changes is sent, rows `claimed` are written to `audience_changes`; afterwards their outcome.
+
+| status | meaning | next sync |
+|---|---|---|
+| `accepted` | the destination took it | compares with it |
+| `rejected` | refused for good: a dead letter | left alone until the row changes, or `dbt-activate retry` |
+| `failed` | this row was definitely not taken | sent again; a dead letter after `delivery.max_attempts` |
+| `aborted` | the destination as a whole took nothing | sent again; uses up no attempt |
+| `unknown`, or `claimed` and nothing more | it may have been taken: a time-out, a lost connection, a crash in between | sent again, or removed if the person has left |\
+"""

@@ -70,6 +70,16 @@ def read_options(declared: tuple[Option, ...], options: Mapping[str, Any]) -> di
     return {option.name: _value(option, options.get(option.name)) for option in declared}
 
 
+def options_table(declared: tuple[Option, ...]) -> str:
+    """The options as a table in Markdown, for the generated pages."""
+    rows = ["| option | | default | meaning |", "|---|---|---|---|"]
+    for option in declared:
+        tags = ", ".join(word for word, holds in (("required", option.required), ("secret", option.secret)) if holds)
+        default = "" if option.default in (None, {}) else f"`{str(option.default).lower()}`"
+        rows.append(f"| `{option.name}` | {tags} | {default} | {option.doc} |")
+    return "\n".join(rows)
+
+
 def _is_template(value: object) -> bool:
     if isinstance(value, Mapping):
         return any(_is_template(item) for item in value.values())

@@ -9,7 +9,7 @@ from typing import Any
 from activate.errors import SettingsError, nearest
 from activate.providers.base import Provider
 from activate.providers.file import File
-from activate.providers.options import check_options, read_options
+from activate.providers.options import check_options, options_table, read_options
 from activate.providers.smtp import Smtp
 from activate.providers.webhook import Webhook
 
@@ -50,17 +50,8 @@ def provider_pages() -> str:
     """Return docs/providers.md, made from the classes."""
     parts = [_HEAD]
     for kind in PROVIDERS.values():
-        parts += [f"## {kind.type}", kind.summary, _table(kind), kind.notes]
+        parts += [f"## {kind.type}", kind.summary, options_table(kind.all_options()), kind.notes]
     return "\n\n".join(parts) + "\n"
-
-
-def _table(kind: type[Provider]) -> str:
-    rows = ["| option | | default | meaning |", "|---|---|---|---|"]
-    for option in kind.all_options():
-        tags = ", ".join(word for word, holds in (("required", option.required), ("secret", option.secret)) if holds)
-        default = "" if option.default in (None, {}) else f"`{str(option.default).lower()}`"
-        rows.append(f"| `{option.name}` | {tags} | {default} | {option.doc} |")
-    return "\n".join(rows)
 
 
 _HEAD = """\

@@ -44,9 +44,13 @@ _DEAD_LETTERS = (
     "ON l.member = h.member JOIN state.audience_changes AS r ON r.audience = :audience AND r.destination = :destination "
     "AND r.member = l.member AND r.wave = l.wave AND r.status = 'rejected' WHERE NOT h.refused_change IS NULL"
 )
+# Members who are, or may be, at the destination because of us; not those whom it never took. A claim without an outcome
+# is a doubt.
 _HISTORY = (
-    "SELECT DISTINCT c.member FROM state.audience_changes AS c WHERE c.audience = :audience AND c.destination = :destination "
-    "AND c.change <> 'remove' AND NOT c.status IN ('invalid', 'released')"
+    "SELECT DISTINCT n.member FROM (SELECT c.member, COALESCE(MAX(CASE WHEN c.status <> 'claimed' THEN c.status END), "
+    "'claimed') AS status FROM state.audience_changes AS c WHERE c.audience = :audience AND c.destination = :destination "
+    "AND c.change <> 'remove' GROUP BY c.member, c.wave) AS n "
+    "WHERE n.status IN ('accepted', 'baselined', 'observed', 'unknown', 'claimed')"
 )
 _MISSING = (
     "SELECT h.member, h.user_id FROM :held AS h LEFT JOIN :seen AS s ON s.member = h.member "
@@ -173,6 +177,13 @@ class AudienceBook:
         )
         return int(str(self.warehouse.scalar(query)))
 
+    def left_out_before(self) -> dict[str, int]:
+        """How many people of the segment were there, or are dead letters, and are now left out, by reason."""
+        query = exp.select("reason", "COUNT(*) AS people").from_(WORK)
+        query = query.where("verdict IN ('remove', 'refused') AND NOT reason IS NULL AND NOT row_hash IS NULL")
+        rows = self.warehouse.query(query.group_by("reason")).to_pylist()
+        return {row["reason"]: int(row["people"]) for row in rows}
+
     def samples(self, count: int) -> dict[str, list[str]]:
         """The first people's keys by verdict (`invalid: reason` for invalid rows), `count` of each."""
         if not count:
@@ -180,7 +191,7 @@ class AudienceBook:
         rows = self._rows(
             "SELECT n.verdict, n.reason, n.user_id FROM (SELECT w.verdict, w.reason, w.user_id, ROW_NUMBER() OVER "
             "(PARTITION BY w.verdict, w.reason ORDER BY w.user_id) AS place FROM audience_work AS w "
-            "WHERE NOT w.user_id IS NULL) AS n WHERE n.place <= :count ORDER BY n.verdict, n.reason, n.place",
+            "WHERE NOT w.user_id IS NULL AND w.verdict <> 'unchanged') AS n WHERE n.place <= :count ORDER BY n.verdict, n.reason, n.place",
             count=literal(count),
         )
         found: dict[str, list[str]] = {}
@@ -220,7 +231,13 @@ class AudienceBook:
 
     def claim(self, phase: str, page: tuple[int, int], wave: int) -> None:
         """Record that a page is about to be sent."""
-        self._append(phase, page, wave, "claimed")
+        self._execute(
+            "INSERT INTO state.audience_changes (audience, destination, member, user_id, change, status, wave, run_id, "
+            "recorded_at) SELECT :audience, :destination, w.member, w.user_id, w.verdict, 'claimed', :wave, :run_id, "
+            "CAST(:now AS TIMESTAMP) FROM audience_work AS w WHERE :chosen",
+            wave=literal(wave),
+            chosen=self._range(phase, page),
+        )
 
     def settle(
         self, phase: str, page: tuple[int, int], wave: int, status: str, code: str | None, error: str | None = None,

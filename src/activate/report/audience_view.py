@@ -27,17 +27,11 @@ def show_plans(console: Console, plans: Sequence[AudiencePlan], *, as_next: bool
     """Print plans: people by kind with their share, what is withheld and why, samples, requests and minutes."""
     if not plans:
         return
-    columns = [("audience", "left"), ("held", "right"), *((kind, "right") for kind, _ in _KINDS), ("unchanged", "right"),
-               ("invalid", "right"), ("left out", "right"), ("requests", "right")]  # fmt: skip
+    columns = [("audience", "left"), ("change", "left"), ("people", "right"), ("of those held", "right"), ("", "left")]
     table = make_table("What a sync of the audiences would send", columns)
     for plan in plans:
-        found = plan.figures
-        cells = [_changed(plan, kind, style) for kind, style in _KINDS]
-        table.add_row(
-            Text.assemble(plan.audience, ("\n→ " + plan.destination, "dim")), figure(found.held), *cells,
-            figure(found.unchanged), figure(sum(found.invalid.values()), "yellow"), figure(sum(found.left_out.values())),
-            _pace(plan),
-        )  # fmt: skip
+        _plan(table, plan)
+        table.add_section()
     console.print(table)
     console.print()
     _samples(console, plans)
@@ -45,6 +39,38 @@ def show_plans(console: Console, plans: Sequence[AudiencePlan], *, as_next: bool
         _odd(console, plan)
     if as_next:
         note(console, "Nothing was sent. `dbt-activate sync` sends; what is withheld waits for its release.")
+
+
+def _plan(table: Table, plan: AudiencePlan) -> None:
+    found = plan.figures
+    table.add_row(
+        Text.assemble((plan.audience, "bold"), (f" → {plan.destination}", "dim")), "held", figure(found.held), "", ""
+    )
+    for kind, style in _KINDS:
+        people = getattr(found, kind)
+        if people:
+            share = f"{people / found.held:.1%}" if found.held else ""
+            is_withheld = plan.is_withheld(kind)
+            colour = "yellow" if is_withheld else style
+            table.add_row(
+                "",
+                Text(f"  {kind}", style=colour),
+                Text(number(people), style=colour),
+                share,
+                "withheld" if is_withheld else "",
+            )
+    quiet = {
+        "unchanged": found.unchanged, "remapped": found.remapped, "dead letters": found.refused,
+        "invalid": sum(found.invalid.values()), "left out": sum(found.left_out.values()),
+    }  # fmt: skip
+    for name, people in quiet.items():
+        if people:
+            table.add_row("", Text(f"  {name}", style="dim"), Text(number(people), style="dim"), "", "")
+    if plan.baselined:
+        table.add_row("", "  acknowledged", figure(plan.baselined), "", "without being sent")
+    if plan.requests:
+        took = f"about {span(dt.timedelta(seconds=round(plan.seconds)))}" if plan.seconds and plan.seconds >= 1 else ""
+        table.add_row("", Text("  requests", style="dim"), figure(plan.requests), "", took)
 
 
 def show_reports(console: Console, reports: Sequence[AudienceReport]) -> None:
@@ -113,24 +139,6 @@ def _what(report: AudienceReport) -> Text:
         parts.append(f"{number(plan.baselined)} taken for acknowledged")
     parts += [f"{number(part.people)} {part.kind} withheld" for part in plan.withheld]
     return Text(", ".join(parts) or "nothing new", style="" if parts else "dim")
-
-
-def _changed(plan: AudiencePlan, kind: str, style: str) -> Text:
-    people = getattr(plan.figures, kind)
-    if not people:
-        return figure(0)
-    held = plan.figures.held
-    share = f"\n{people / held:.1%}" if held else ""
-    if plan.is_withheld(kind):
-        return Text.assemble((number(people), "yellow"), (f"{share}\nwithheld", "yellow"))
-    return Text.assemble((number(people), style), (share, "dim"))
-
-
-def _pace(plan: AudiencePlan) -> Text:
-    if not plan.requests:
-        return figure(0)
-    took = f"\n{span(dt.timedelta(seconds=plan.seconds))}" if plan.seconds else ""
-    return Text.assemble(number(plan.requests), (took, "dim"))
 
 
 def _samples(console: Console, plans: Sequence[AudiencePlan]) -> None:

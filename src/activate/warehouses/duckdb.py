@@ -47,9 +47,11 @@ class DuckDB(DuckDBDialect, Warehouse):
         `settings` are DuckDB settings; `attach` lists (path, alias, read only).
         """
         deadline = time.monotonic() + wait_seconds
+        # Syncs and deliveries commit often: by default DuckDB would rewrite its file every 16 MB of them.
+        config: dict[str, str | bool | int | float | list[str]] = {"checkpoint_threshold": "256MB", **(settings or {})}
         while True:
             try:
-                connection = duckdb.connect(path, config=dict(settings or {}))
+                connection = duckdb.connect(path, config=config)
                 break
             except duckdb.IOException as error:
                 if _HELD not in str(error):
