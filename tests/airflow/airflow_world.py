@@ -56,6 +56,14 @@ class Shop:
         line = next(line for line in lines if line.strip().startswith(f"{channel}:"))
         self.edit("rules/activate.yml", line, line.replace("provider: outbox", "provider: gateway"))
 
+    def without_audiences(self) -> None:
+        """Take the reference project's audiences and destinations away."""
+        shutil.rmtree(self.directory / "rules" / "audiences")
+        file = self.directory / "rules" / "activate.yml"
+        text, found = re.subn(r"^destinations:\n(?:  .*\n)+", "", file.read_text("utf-8"), flags=re.MULTILINE)
+        assert found == 1
+        file.write_text(text, "utf-8")
+
     def destination(self, name: str, **options: Any) -> None:
         """Add a destination of audiences."""
         file = self.directory / "rules" / "activate.yml"

@@ -38,6 +38,13 @@ def peer() -> Iterator[Peer]:
 
 
 @pytest.fixture
+def shop(shop: Shop) -> Shop:
+    """The shop without audiences of its own."""
+    shop.without_audiences()
+    return shop
+
+
+@pytest.fixture
 def crm(shop: Shop, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Shop:
     """The shop with an audience of 108 people at the peer, whose secret an Airflow connection has."""
     monkeypatch.setenv("AIRFLOW_CONN_CRM", json.dumps({"conn_type": "http", "password": SECRET}))
@@ -246,14 +253,27 @@ def test_a_destination_that_is_gone_is_left_to_the_retries_and_the_retry_sends(
 def test_a_small_sync_that_a_dead_destination_does_not_take_fails_too(crm: Shop, peer: Peer) -> None:
     crm.edit("rules/activate.yml", f'"{peer.url}/changes"', '"http://127.0.0.1:9/changes"')
     crm.audience("loyal", "onboarding_incomplete", "crm")
-    with pytest.raises(AirflowException, match=r"loyal: crm took nothing \(not_connected: 10\)") as told:
+    with pytest.raises(AirflowException, match="loyal: the destination took nothing .*not_connected") as told:
         sync(crm)
     assert type(told.value) is AirflowException
 
 
-def test_a_destination_that_refuses_us_is_left_to_the_retries(crm: Shop, peer: Peer) -> None:
-    answer_always(peer, 401)
-    with pytest.raises(AirflowException, match="loyal: the endpoint answered 401") as told:
+def test_a_destination_that_never_says_what_it_took_fails_too(crm: Shop, peer: Peer) -> None:
+    answer_always(peer, 504)
+    crm.audience("loyal", "onboarding_incomplete", "crm")
+    with pytest.raises(AirflowException, match=r"loyal: crm acknowledged nothing \(http_504: 10\)") as told:
+        sync(crm)
+    assert type(told.value) is AirflowException
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [(401, "the endpoint answered 401"), (503, "the last(:| answer:) http_503")]
+)
+def test_a_destination_that_refuses_us_or_is_busy_is_left_to_the_retries(
+    crm: Shop, peer: Peer, status: int, says: str
+) -> None:
+    answer_always(peer, status)
+    with pytest.raises(AirflowException, match=f"loyal: .*{says}") as told:
         sync(crm)
     assert type(told.value) is AirflowException
 
@@ -282,7 +302,7 @@ def test_an_instant_before_the_last_sync_is_skipped_unless_a_person_asked_for_it
         sync(crm, now=earlier.isoformat())
 
 
-def test_a_killed_task_records_the_page_under_way_and_begins_no_other(
+def test_a_killed_task_begins_no_other_page_and_the_next_one_sends_what_is_not_recorded(
     crm: Shop, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("activate.deliver.sync.PAGE", 20)
@@ -311,9 +331,7 @@ def test_a_killed_task_records_the_page_under_way_and_begins_no_other(
             task.execute({})
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert len(peer.requests) == 1
-    assert crm.sql("SELECT status, COUNT(*) FROM activate.audience_changes GROUP BY 1 ORDER BY 1") == [
-        ("accepted", 20), ("claimed", 20),
-    ]  # fmt: skip
+    assert len(peer.requests) <= 2  # a page is posted while the one before is recorded
+    assert crm.sql("SELECT COUNT(*) FROM activate.audience_changes WHERE status = 'accepted'") == [(20,)]
     assert sync(crm)["outcomes"] == {"accepted": 88}
     assert len(peer.members("loyal")) == 108

@@ -48,7 +48,8 @@ def ran(launched_shop: Path, migrated_home: Path, tmp_path_factory: pytest.TempP
 def test_every_task_succeeds_in_the_end(ran: Ran) -> None:
     assert ran.airflow.sql("SELECT state FROM dag_run") == [("success",)], ran.printed[-10_000:]
     tasks = ("dbt_build", "decide", "providers", "deliver[0]", "deliver[1]", "audiences", "report")
-    assert ran.airflow.states() == dict.fromkeys(tasks, "success") | {"sync": "skipped"}  # it has no audiences
+    synced = ("sync[0]", "sync[1]", "sync[2]")
+    assert ran.airflow.states() == dict.fromkeys((*tasks, *synced), "success")
 
 
 def test_dbt_builds_as_of_the_replayed_moment(ran: Ran) -> None:
@@ -110,6 +111,14 @@ def test_airflow_keeps_no_secret_and_no_address(ran: Ran) -> None:
     assert len(words) > 500
     assert [word for word in words if word.encode() in stored] == []
     assert b"gateway.password" in stored  # where it comes from is no secret
+
+
+def test_the_reference_audiences_are_where_they_belong(ran: Ran) -> None:
+    told = {found["audience"]: found for found in ran.airflow.returned()["sync"]}
+    assert sorted(told) == ["loyal_customers", "newsletter_readers", "winback_ads"]
+    for name in ("loyal_customers", "newsletter_readers"):
+        (held,) = ran.shop.sql(f"SELECT COUNT(*) FROM crm.{name}")
+        assert held == (told[name]["outcomes"]["accepted"],) == (told[name]["wanted"],)
 
 
 @pytest.mark.slow

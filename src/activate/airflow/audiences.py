@@ -89,7 +89,7 @@ class ActivateSyncOperator(ProjectOperator):
         return _figures(report)
 
     def on_kill(self) -> None:
-        """End the task in order: the page under way is recorded, and no other is begun."""
+        """End the task in order: no other page is begun; one that is under way may have to be sent again."""
         self._stopping.set()
         super().on_kill()
 
@@ -122,7 +122,7 @@ class ActivateSyncOperator(ProjectOperator):
         self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
-        # Called in the sync's own thread, when a page is recorded: the task's thread can only wait for it to end.
+        # Called in the sync's own thread, when a page was recorded: the task's thread can only wait for it to end.
         if self._stopping.is_set():
             raise DeliveryError("the task was asked to stop; the next sync sends the rest")
 
@@ -137,7 +137,7 @@ class ActivateSyncOperator(ProjectOperator):
             raise AirflowFailException(refusal(report, allowed, table, now))
         if report.unusable:
             raise DeliveryError(
-                f"{report.audience}: {report.error or f'{report.destination} took nothing ({codes(report)})'}"
+                f"{report.audience}: {report.error or f'{report.destination} acknowledged nothing ({codes(report)})'}"
             )
 
 
