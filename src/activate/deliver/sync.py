@@ -224,9 +224,9 @@ class Sync:
     def _post(self, pool: ThreadPoolExecutor, phase: str, rows: pa.RecordBatch) -> list[Future[list[_Told]]]:
         size = self._destination.limits.batch
         futures: list[Future[list[_Told]]] = []
+        page = self._changes(phase, rows)
         for start in range(0, rows.num_rows, size):
-            changes = self._changes(phase, rows.slice(start, size))
-            futures.append(pool.submit(self._hand_over, changes, start))
+            futures.append(pool.submit(self._hand_over, page.slice(start, size), start))
         return futures
 
     def _record(self, posted: _Posted, told: list[_Told]) -> None:

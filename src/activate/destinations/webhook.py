@@ -126,13 +126,10 @@ A 2xx answer means that all were taken, unless it says otherwise:
             return Verdict("failed", _word(told.get("code"), "told_error"), "the answer's body tells of an error")
         return Verdict(but=_refusals(told, changes))
 
-    def _pending(self, job: str) -> Verdict | Pending:
+    def _pending(self, job: str) -> Pending:
+        """A job; one at another host is not asked for, since our headers are not for that host."""
         address = urljoin(self.options["url"], job)
-        if not _same_origin(address, self.options["url"]):
-            return Verdict(
-                "unknown", "job_elsewhere", "the job's address is another host's; our headers are not sent there"
-            )
-        return Pending(self._question(address))
+        return Pending(self._question(address) if _same_origin(address, self.options["url"]) else None)
 
     def _question(self, url: str) -> HttpRequest:
         key = hashlib.md5(url.encode(), usedforsecurity=False).hexdigest()
