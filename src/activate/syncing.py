@@ -212,8 +212,8 @@ def compute(opened: Opened, full: bool, may_compact: bool = True) -> None:
         step.name: book.make(step.name, step.creates or "", step.sql, step.doc) for step in opened.changes.doubled()
     }
     keys, members = doubled["audience.doubled_keys"], doubled.get("audience.doubled_members", 0)
-    step = opened.changes.work(bool(keys), bool(members))
-    book.make(step.name, step.creates or "", step.sql, step.doc)
+    for step in opened.changes.work(bool(keys), bool(members)):
+        book.make(step.name, step.creates or "", step.sql, step.doc)
 
 
 def _changes(opened: Opened, full: bool) -> ChangeSet:

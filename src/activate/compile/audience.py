@@ -21,7 +21,7 @@ from activate.compile.world import column_of, consent, type_of
 from activate.project import Model, Project
 from activate.warehouses.dialect import Dialect
 
-WORK, TOUCHED, DOUBLED = "audience_work", "audience_touched", "audience_doubled"
+WORK, TOUCHED, DOUBLED, CHANGED = "audience_work", "audience_touched", "audience_doubled", "audience_changed"
 SENT = ("add", "update", "remove")
 
 
@@ -162,17 +162,34 @@ class ChangeSet:
         if self.held.has_later:
             yield self.touched()
         yield from self.doubled()
-        yield self.work(True, not self.audience.by_key)
+        yield from self.work(True, not self.audience.by_key)
 
     def touched(self) -> Step:
         """What became of members since the last copy."""
         touched = tree(_TOUCHED, **self.constants, base=self._base())
         return self._step("audience.touched", "What became of members since the last copy.", touched, TOUCHED)
 
-    def work(self, has_doubled_keys: bool, has_doubled_members: bool) -> Step:
-        """The change set; the tables of those who are doubled are left out where they are empty."""
-        numbered = self._numbered(has_doubled_keys, has_doubled_members)
-        return self._step("audience.work", "The change set.", numbered, WORK)
+    def work(self, has_doubled_keys: bool, has_doubled_members: bool) -> Iterator[Step]:
+        """The change set; the tables of those who are doubled are left out where they are empty.
+
+        Where members are held, most rows are as they were: the comparison then carries keys and hashes alone, and the
+        fields are looked up for those who differ.
+        """
+        numbered = exp.select(exp.alias_(exp.Window(this=exp.RowNumber()), "seq"))
+        if not self.held.generation and not self.held.has_later:
+            compared = self._compared(has_doubled_keys, has_doubled_members, values=True)
+            whole = numbered.select("v.*").from_(compared.subquery("v")).where("NOT v.verdict IS NULL")
+            yield self._step("audience.work", "The change set.", whole, WORK)
+            return
+        compared = self._compared(has_doubled_keys, has_doubled_members, values=False)
+        changed = exp.select("v.*").from_(compared.subquery("v")).where("NOT v.verdict IS NULL")
+        yield self._step("audience.changed", "Who is not as the destination holds them.", changed, CHANGED)
+        columns = ("member", "user_id", "row_hash", "attempts", "verdict", "reason")
+        fields = (f"p.f{number} AS f{number}" for number in range(len(self.fields)))
+        whole = numbered.select(*(f"v.{name}" for name in columns), *fields).from_(f"{CHANGED} AS v")
+        on = tree("p.user_id = CASE WHEN v.verdict IN ('add', 'update', 'unchanged') THEN v.user_id END")
+        whole = whole.join(self._payload().subquery("p"), on=on, join_type="left")
+        yield self._step("audience.work", "The change set, with what is sent.", whole, WORK)
 
     def doubled(self) -> Iterator[Step]:
         """Who is in the segment more than once, and which identifiers several people have."""
@@ -282,6 +299,14 @@ class ChangeSet:
             for number, field in enumerate(self.fields.values()):
                 query = query.select(exp.alias_(field.sent.copy(), f"f{number}"), copy=False)
         return query
+
+    def _payload(self) -> exp.Select:
+        """The segment's people with the fields' values."""
+        query = exp.select(exp.alias_(self._key(), "user_id")).from_(self._segment.relation.table("t"))
+        if self._uses_profiles(True):
+            theirs = self._key("p", self._profiles_as_keyed())
+            query = query.join(self._profiles.relation.table("p"), on=theirs.eq(self._key()), join_type="left")
+        return query.select(*(exp.alias_(field.sent.copy(), f"f{at}") for at, field in enumerate(self.fields.values())))
 
     def _profiles_as_keyed(self) -> Model:
         model = self._profiles
@@ -402,12 +427,7 @@ class ChangeSet:
 
     # -- the comparison -------------------------------------------------------------------------------------------
 
-    def _numbered(self, has_doubled_keys: bool, has_doubled_members: bool) -> exp.Select:
-        compared = self._compared(has_doubled_keys, has_doubled_members)
-        numbered = exp.alias_(exp.Window(this=exp.RowNumber()), "seq")
-        return exp.select(numbered, "v.*").from_(compared.subquery("v")).where("NOT v.verdict IS NULL")
-
-    def _compared(self, has_doubled_keys: bool, has_doubled_members: bool) -> exp.Select:
+    def _compared(self, has_doubled_keys: bool, has_doubled_members: bool, values: bool) -> exp.Select:
         source: exp.Select = self._source(values=True)
         problem_, left_out = tree("s.problem"), tree("s.left_out")
         if has_doubled_keys or has_doubled_members:
@@ -425,24 +445,36 @@ class ChangeSet:
                 )
                 left_out = tree("CASE WHEN s.barred = 1 THEN 'excluded' ELSE s.left_out END")
             source = marked
+        fields = [f"f{number}" for number in range(len(self.fields))] if values else []
+        # Every column that goes through the join is paid for: where people are known by their key, it goes through once.
+        mine, theirs = ("member", "member") if self.audience.by_key else ("user_id", "user_id")
         query = exp.select(
             "COALESCE(c.member, h.member) AS member",
-            "COALESCE(c.user_id, h.user_id) AS user_id",
+            f"COALESCE(c.{mine}, h.{theirs}) AS user_id",
             "c.row_hash AS row_hash",
             "COALESCE(h.attempts, 0) AS attempts",
-            *(f"c.f{number} AS f{number}" for number in range(len(self.fields))),
+            *(f"c.{name} AS {name}" for name in fields),
         )
-        kept = ["user_id", "member", "row_hash", *(f"f{number}" for number in range(len(self.fields)))]
+        kept = ["user_id", "member", "row_hash", *fields]
         wanted = exp.select(*(f"s.{name}" for name in kept), "TRUE AS here")
         wanted = wanted.select(exp.alias_(problem_, "problem"), exp.alias_(left_out, "left_out"))
         wanted = wanted.from_(source.subquery("s"))
         query = query.from_(wanted.subquery("c")).join(
-            self.held_query().subquery("h"), on="h.member = c.member", join_type="full"
+            self._narrowed(self.held_query()).subquery("h"), on="h.member = c.member", join_type="full"
         )
         query, barred = self._barred(query, "h")
         gone = tree("CASE WHEN c.here IS NULL THEN CAST(:barred AS TEXT) END", barred=barred)
         reason = tree("COALESCE(c.problem, c.left_out, :gone)", gone=gone)
         return query.select(exp.alias_(self._verdict(gone), "verdict"), exp.alias_(reason, "reason"))
+
+    def _narrowed(self, held: exp.Query) -> exp.Select:
+        """The held members with what the comparison asks of them."""
+        columns = ("member", "user_id", "is_present", "row_hash", "refused_change", "refused_hash", "attempts")
+        is_remapped = tree(
+            "COALESCE(n.mapping_version, '') <> :mapping", mapping=literal(self.audience.mapping_version)
+        )
+        query = exp.select(*(f"n.{name}" for name in columns), exp.alias_(is_remapped, "is_remapped"))
+        return query.from_(held.subquery("n"))
 
     def _verdict(self, gone: exp.Expr) -> exp.Expr:
         """What has to be told of a member; NULL: nothing. `gone`: why somebody who left the segment must not stay."""
@@ -466,12 +498,11 @@ class ChangeSet:
               WHEN h.refused_hash = c.row_hash AND h.refused_change <> 'remove' THEN 'refused'
               WHEN NOT COALESCE(h.is_present, FALSE) THEN 'add'
               WHEN h.row_hash IS NULL THEN 'add'
-              WHEN COALESCE(h.mapping_version, '') <> :mapping THEN {remapped}
+              WHEN h.is_remapped THEN {remapped}
               WHEN h.row_hash <> c.row_hash THEN {update}
               ELSE {same}
             END
             """,
-            mapping=literal(audience.mapping_version),
             gone=exp.paren(gone),
         )
 

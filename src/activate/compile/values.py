@@ -68,7 +68,9 @@ def canonical(made: Value) -> exp.Expr:
         return exp.cast(exp.cast(made.sent.copy(), "TIMESTAMP"), "TEXT")
     if made.kind in ("decimal", "float"):
         # 5.50 and 5.5 are one number; what has an exponent is left alone.
-        has_point = exp.and_(_like(text, "%.%"), exp.not_(_like(text, "%e%")))
+        has_point = _like(text, "%.%")
+        if made.kind == "float":
+            has_point = exp.and_(has_point, exp.not_(_like(text, "%e%")))
         bare = _call("RTRIM", _call("RTRIM", text.copy(), literal("0")), literal("."))
         return case([(has_point, bare)], text)
     return text

@@ -420,7 +420,15 @@ class AudienceBook:
 
     def close(self) -> None:
         """Drop the temporary tables."""
-        for table in (WORK, TOUCHED, REFUSALS, READ, "audience_doubled_keys", "audience_doubled_members"):
+        for table in (
+            "audience_changed",
+            WORK,
+            TOUCHED,
+            REFUSALS,
+            READ,
+            "audience_doubled_keys",
+            "audience_doubled_members",
+        ):
             with contextlib.suppress(WarehouseError):  # after an error PostgreSQL may refuse; the session ends with it
                 self._drop(table)
 
