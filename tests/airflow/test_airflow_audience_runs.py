@@ -143,6 +143,7 @@ def test_the_same_run_again_sends_only_what_was_not_taken(synced: Synced) -> Non
     assert sorted(later) == sorted(synced.peer.members("readers"))
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_dag_syncs_the_audiences_of_another_schedule(synced: Synced, airflow: Airflow) -> None:
     for pattern, replacement in NIGHTLY.items():
         airflow.edit(pattern, replacement)

@@ -13,7 +13,8 @@ from activate.warehouses.postgres import Postgres
 from tests.audiences.town import SECRET, Peer, Town, peer_server
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+# On PostgreSQL the histories, the kills and a whole sync are always tested; the rest of it takes minutes.
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])
 def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
     """An empty warehouse of each kind."""
     if request.param == "duckdb":

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
+from activate.warehouses.base import Warehouse
+from activate.warehouses.duckdb import DuckDB
+from activate.warehouses.postgres import Postgres
 from tests.audiences.town import Peer, Town
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
+    """An empty warehouse of each kind."""
+    server = "" if request.param == "duckdb" else request.getfixturevalue("postgres_server")
+    opened: Warehouse = Postgres.open(server) if server else DuckDB.open(":memory:")
+    yield opened
+    opened.close()
 
 
 def test_members_come_change_and_go(town: Town, peer: Peer) -> None:

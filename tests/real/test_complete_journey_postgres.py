@@ -33,5 +33,6 @@ def replayed(tmp_path_factory: pytest.TempPathFactory, postgres_admin: str) -> I
         server.close()
 
 
+@pytest.mark.slow
 class TestDay(Proof, TamperProof):
     """24 hourly ticks and one."""

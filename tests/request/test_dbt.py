@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from activate.ask.answer import answer
 from activate.settings import find_options
 
@@ -32,6 +34,7 @@ who:
 """
 
 
+@pytest.mark.slow  # dbt builds the reference project once more, on each warehouse
 def test_dbt_builds_what_requests_make(reference: Reference) -> None:
     options = find_options(reference.options.project_dir, reference.options.project_dir, reference.target.name)
     now = reference.shop.replay_from
