@@ -18,8 +18,7 @@ import requests
 
 path, url, batch = sys.argv[1], sys.argv[2], int(sys.argv[3])
 own = threading.local()
-sent = 0
-lock = threading.Lock()
+sent: list[int] = []  # appended to by several threads
 
 
 @dlt.destination(
@@ -27,7 +26,6 @@ lock = threading.Lock()
 )
 def service(items, table) -> None:  # dlt's own types
     """Post one batch."""
-    global sent
     session = getattr(own, "session", None)
     if session is None:
         session = own.session = requests.Session()
@@ -35,8 +33,7 @@ def service(items, table) -> None:  # dlt's own types
     for row in rows:
         row["ltv"] = float(row["ltv"])
     session.post(url, json={"table": table["name"], "changes": rows}, timeout=10).raise_for_status()
-    with lock:
-        sent += len(rows)
+    sent.append(len(rows))
 
 
 def members():  # dlt's own types
@@ -57,4 +54,4 @@ pipeline.normalize()
 loading = time.perf_counter()
 pipeline.load()
 ended = time.perf_counter()
-print(ended - began, ended - loading, sent)
+print(ended - began, ended - loading, sum(sent))
