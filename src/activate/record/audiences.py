@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -511,15 +511,3 @@ def last_runs(warehouse: Warehouse, project: Project, count: int = 100) -> list[
 def literal_or_null(value: str | None) -> exp.Expr:
     """A text as a literal; None as a NULL that is known to be text."""
     return exp.cast(exp.null(), "TEXT") if value is None else literal(value)
-
-
-def last_syncs(warehouse: Warehouse, project: Project) -> Iterator[dict[str, Any]]:
-    """The last sync of each audience that has a file, newest first."""
-    relation = Relation(project.policy.state.schema_, AUDIENCE_SYNCS.name)
-    for audience in project.audiences:
-        query = (
-            exp.select("*").from_(relation.table())
-            .where(exp.column("audience").eq(literal(audience.audience)), exp.column("destination").eq(literal(audience.destination)))
-            .where("status <> 'compacted'").order_by("recorded_at DESC", "LENGTH(run_id) DESC", "run_id DESC").limit(1)
-        )  # fmt: skip
-        yield from warehouse.query(query).to_pylist()
