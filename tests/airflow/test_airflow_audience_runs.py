@@ -18,6 +18,9 @@ DATE = "2026-11-02T18:00:00+00:00"
 # By the order of the files: the place of each audience among the mapped tasks.
 BROWSERS, LOYAL, READERS = "sync[0]", "sync[1]", "sync[2]"
 
+# A run of the whole DAG takes half a minute, and these are four; tests/airflow/test_airflow_runs.py has the one of every day.
+pytestmark = pytest.mark.slow
+
 
 # What docs/airflow.md tells to do for audiences of another schedule.
 NIGHTLY = {
@@ -143,7 +146,6 @@ def test_the_same_run_again_sends_only_what_was_not_taken(synced: Synced) -> Non
     assert sorted(later) == sorted(synced.peer.members("readers"))
 
 
-@pytest.mark.slow
 def test_a_copy_of_the_dag_syncs_the_audiences_of_another_schedule(synced: Synced, airflow: Airflow) -> None:
     for pattern, replacement in NIGHTLY.items():
         airflow.edit(pattern, replacement)

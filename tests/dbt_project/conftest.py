@@ -26,7 +26,8 @@ def shop() -> Shop:
     return generate(people=260, days=2, seed=11)
 
 
-@pytest.fixture(scope="module", params=["duckdb", "postgres"])
+# dbt builds the project three times on each warehouse: half a minute on DuckDB, more on PostgreSQL.
+@pytest.fixture(scope="module", params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])
 def reference(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, shop: Shop
 ) -> Iterator[Reference]:

@@ -293,6 +293,7 @@ def test_a_killed_process_leaves_the_published_file_and_its_rest_is_cleared(tmp_
     assert not rest[0].exists()
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_any_moment_leaves_the_old_file_or_the_new(tmp_path: Path) -> None:
     destination = file(tmp_path / "vip.csv")
     old = [f"old{n}" for n in range(1_000)]
@@ -384,6 +385,7 @@ def test_a_link_in_the_way_of_staging_is_not_followed(tmp_path: Path) -> None:
     assert (victim.read_text(), members(destination)) == ("mine", ["a"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
 def test_memory_stays_flat(tmp_path: Path, kind: str) -> None:
     code = (

@@ -231,7 +231,7 @@ def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
 _CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=_CHECKS, print_blob=True)
+@settings(max_examples=12, deadline=None, suppress_health_check=_CHECKS, print_blob=True)
 @given(history=histories)
 def test_after_a_quiet_time_the_destination_holds_the_segment(
     warehouse: Warehouse, tmp_path: Path, history: Any

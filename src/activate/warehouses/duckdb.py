@@ -47,11 +47,9 @@ class DuckDB(DuckDBDialect, Warehouse):
         `settings` are DuckDB settings; `attach` lists (path, alias, read only).
         """
         deadline = time.monotonic() + wait_seconds
-        # Syncs and deliveries commit often: by default DuckDB would rewrite its file every 16 MB of them.
-        config: dict[str, str | bool | int | float | list[str]] = {"checkpoint_threshold": "256MB", **(settings or {})}
         while True:
             try:
-                connection = duckdb.connect(path, config=config)
+                connection = duckdb.connect(path, config=dict(settings or {}))
                 break
             except duckdb.IOException as error:
                 if _HELD not in str(error):
@@ -64,6 +62,10 @@ class DuckDB(DuckDBDialect, Warehouse):
                 time.sleep(min(0.2, max(0.0, deadline - time.monotonic())))
             except duckdb.Error as error:
                 raise SettingsError(f"cannot open the DuckDB file {path!r}: {_first_line(error)}") from None
+        if "checkpoint_threshold" not in (settings or {}):
+            # Syncs and deliveries commit often: by default DuckDB would rewrite its file every 16 MB of them. (Set, not
+            # configured: two connections of one process to a file must have the same configuration.)
+            connection.execute("SET GLOBAL checkpoint_threshold = '256MB'")
         warehouse = cls(connection, path)
         for target, alias, read_only in attach:
             options = " (READ_ONLY)" if read_only else ""
