@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
@@ -10,6 +11,7 @@ from activate.deliver.http import HttpCarrier
 from activate.deliver.objects import PartCarrier
 from activate.deliver.sync import AudienceCarrier
 from activate.deliver.tables import TableCarrier
+from activate.deliver.tokens import Tokens
 from activate.destinations.base import Destination, MembersRequest
 from activate.errors import DeliveryError
 from activate.providers.base import HttpAnswer, Unusable
@@ -33,6 +35,7 @@ def members(destination: Destination, carrier: AudienceCarrier, audience: str, a
     Raises DeliveryError when it cannot be asked, or does not answer as it should: half an answer is none.
     """
     question = destination.ask_members(audience)
+    tokens = Tokens(destination, time.monotonic)
     for _ in range(_PAGES):
         if question is None:
             return
@@ -40,7 +43,7 @@ def members(destination: Destination, carrier: AudienceCarrier, audience: str, a
             if isinstance(question, MembersRequest):
                 yield from carrier.members(question)  # type: ignore[attr-defined]  # the carriers of tables and files
                 return
-            answer = carrier.carry(destination.sign(question, at))
+            answer = carrier.carry(destination.sign(tokens.authorize(question, at, carrier.carry), at))
             page = destination.read_members(cast("HttpAnswer", answer))
         except (NotTaken, InDoubt) as error:
             raise DeliveryError(f"{destination.name}: its members cannot be read ({error.code})") from None

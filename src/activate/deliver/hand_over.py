@@ -13,6 +13,7 @@ from typing import NamedTuple
 from activate.deliver.carry import Carrier, InDoubt, NotTaken
 from activate.deliver.http import retry_after
 from activate.deliver.pace import Breaker, Pace
+from activate.deliver.tokens import Tokens
 from activate.providers.base import (
     Answer,
     HttpAnswer,
@@ -70,6 +71,7 @@ class Line:
         self.clock = clock
         self.pace = Pace(limits.per_second, clock.monotonic, clock.sleep)
         self.breaker = Breaker(max(5, 3 * limits.concurrency))
+        self.tokens = Tokens(provider, clock.monotonic)
         self.requests = 0
         self._count = threading.Lock()
 
@@ -122,8 +124,11 @@ class Line:
             self.requests += 1
         try:
             if isinstance(request, HttpRequest):
-                request = self.provider.sign(request, int(self.clock.now().replace(tzinfo=dt.UTC).timestamp()))
+                posted_at = int(self.clock.now().replace(tzinfo=dt.UTC).timestamp())
+                request = self.provider.sign(self.tokens.authorize(request, posted_at, carrier.carry), posted_at)
             answer = carrier.carry(request)
+            if isinstance(answer, HttpAnswer) and self.tokens.outdated(answer):
+                return _all(batch, "failed", f"http_{answer.status}", excused=True), 0.0
             if self.provider.splits(answer):
                 self.breaker.succeeded()
                 code = f"http_{answer.status}" if isinstance(answer, HttpAnswer) else "refused"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -259,7 +259,13 @@ class _Delivery:
     def _batches(self, outgoing: Sequence[Outgoing], at: dt.datetime) -> list[Batch]:
         """Cut a wave into requests. They are made here, by the thread that has just rendered, while all is at hand."""
         size = self._provider.limits.batch
-        parts = [outgoing[start : start + size] for start in range(0, len(outgoing), size)]
+        groups: Iterable[Sequence[Outgoing]] = [outgoing]
+        if size > 1 and type(self._provider).together is not Provider.together:
+            alike: dict[Hashable, list[Outgoing]] = {}
+            for message in outgoing:
+                alike.setdefault(self._provider.together(message), []).append(message)
+            groups = alike.values()
+        parts = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
         return [Batch(part, self._line.build(part, at)) for part in parts]
 
     def _hand_over(self, crew: Crew, rendered: Rendered, batches: list[Batch], at: dt.datetime) -> list[Future[Handed]]:

@@ -21,6 +21,7 @@ from activate.deliver.carry import InDoubt, NotTaken, Refused
 from activate.deliver.hand_over import TRIES, Clock
 from activate.deliver.http import retry_after
 from activate.deliver.pace import Breaker, Pace
+from activate.deliver.tokens import Tokens
 from activate.destinations.base import (
     CHANGE,
     MEMBER,
@@ -154,6 +155,7 @@ class Sync:
         limits = destination.limits
         self._pace = Pace(limits.per_second, self._clock.monotonic, self._clock.sleep)
         self.breaker = Breaker(max(5, 3 * limits.concurrency))
+        self._tokens = Tokens(destination, self._clock.monotonic)
         self._count = threading.Lock()
         self._alone, self._taken = 0, False
         self._own = threading.local()
@@ -380,8 +382,12 @@ class Sync:
         with self._count:
             self.sent.requests += 1
         if isinstance(request, HttpRequest):
-            request = self._destination.sign(request, int(self._clock.now().replace(tzinfo=dt.UTC).timestamp()))
-        return carrier.carry(request)
+            posted_at = int(self._clock.now().replace(tzinfo=dt.UTC).timestamp())
+            request = self._destination.sign(self._tokens.authorize(request, posted_at, carrier.carry), posted_at)
+        answer = carrier.carry(request)
+        if answer is not None and self._tokens.outdated(answer):
+            raise NotTaken("token_outdated")
+        return answer
 
     def _await(self, carrier: AudienceCarrier, found: Pending, changes: Changes) -> Verdict:
         """Ask for a job until it is done. What was taken and never told how it ended is in doubt."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import pyarrow as pa
 
 from activate.project import Relation
-from activate.providers.base import HttpAnswer, HttpRequest, Limits
+from activate.providers.base import HttpAnswer, HttpRequest, Limits, Token
 from activate.providers.options import COMMON, Option
 
 Phase = Literal["remove", "upsert"]
@@ -168,12 +168,13 @@ class Destination(abc.ABC):
     """A place that holds audiences, made from its section of `destinations:` in rules/activate.yml.
 
     Class attributes declare what it is (docs/destinations.md is made from them); `options` are the checked settings,
-    with secrets resolved and defaults filled in. To hand a row over twice must leave one: destinations hold sets.
+    with secrets resolved and defaults filled in. `example` is a section that works, with secrets as env_var. To hand a row over twice must leave one: destinations hold sets.
     """
 
     type: ClassVar[str]
     summary: ClassVar[str]
     transport: ClassVar[Literal["http", "table", "file"]] = "http"
+    example: ClassVar[Mapping[str, Any]] = {}
     declared: ClassVar[tuple[Option, ...]] = ()
     defaults: ClassVar[Limits] = Limits()
     notes: ClassVar[str] = ""
@@ -225,6 +226,19 @@ class Destination(abc.ABC):
     @abc.abstractmethod
     def build(self, changes: Changes, at: dt.datetime) -> Request:
         """Make one request of at most `limits.batch` rows. `at` is the sync's `now`."""
+
+    def token_request(self, at: int) -> HttpRequest | None:
+        """The request that exchanges a key for a bearer token; None where requests need no such token."""
+        del at
+        return None
+
+    def read_token(self, answer: HttpAnswer) -> Token:
+        """Read the answer to `token_request`. Raises Unusable when there is no token in it."""
+        raise NotImplementedError(f"{self.type} needs no token")
+
+    def authorize(self, request: HttpRequest, token: str) -> HttpRequest:
+        """The request with the token."""
+        return replace(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
 
     def sign(self, request: HttpRequest, at: int) -> HttpRequest:
         """Return the request with what depends on when it is posted (`at`: Unix seconds). Asked before each try."""

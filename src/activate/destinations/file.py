@@ -50,6 +50,7 @@ class AudienceFile(Destination):
     type = "file"
     transport = "file"
     summary = "Writes an audience to CSV, JSON Lines or Parquet files, on this machine, in object storage or over SFTP."
+    example: ClassVar[Mapping[str, Any]] = {"path": "outbox/audiences/{audience}.csv", "content": "full"}
     declared = (
         Option("path", "A path (relative ones start from the dbt project) or an address such as "
                "`s3://bucket/{audience}/{run_id}.csv` or `sftp://host/dir/{audience}.parquet`. `{audience}`, `{run_id}` "

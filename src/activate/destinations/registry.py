@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from activate.destinations.base import Destination
-from activate.destinations.file import AudienceFile
-from activate.destinations.table import Table
-from activate.destinations.webhook import AudienceWebhook
 from activate.errors import SettingsError, nearest
-from activate.providers.options import check_options, options_table, read_options
+from activate.providers.catalogue import Catalogue
+from activate.providers.options import check_options, options_example, options_table, read_options
 
-DESTINATIONS: Mapping[str, type[Destination]] = {kind.type: kind for kind in (Table, AudienceFile, AudienceWebhook)}
+DESTINATIONS: Catalogue[type[Destination]] = Catalogue({
+    "table": "activate.destinations.table:Table",
+    "file": "activate.destinations.file:AudienceFile",
+    "webhook": "activate.destinations.webhook:AudienceWebhook",
+})  # fmt: skip
 
 
 def check(section: Mapping[str, Any], resolved: bool = False) -> list[str]:
@@ -49,7 +51,8 @@ def destination_pages() -> str:
     """Return docs/destinations.md, made from the classes."""
     parts = [_HEAD]
     for kind in DESTINATIONS.values():
-        parts += [f"## {kind.type}", kind.summary, options_table(kind.all_options()), kind.notes]
+        parts += [f"## {kind.type}", kind.summary, options_example("mine", kind.type, kind.example)]
+        parts += [options_table(kind.all_options()), kind.notes]
     return "\n\n".join(parts) + "\n"
 
 

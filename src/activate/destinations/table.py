@@ -45,6 +45,7 @@ class Table(Destination):
     type = "table"
     transport = "table"
     summary = "Keeps an audience in a SQL table: in the project's own warehouse, or in any target of its dbt profile."
+    example: ClassVar[Mapping[str, Any]] = {"table": "crm.{audience}"}
     declared = (
         Option("table", "`schema.name` or `database.schema.name`; `{audience}` becomes the audience's name. Written as "
                "it is in the warehouse: capitals count, and a name with dots or spaces goes in double quotes.",

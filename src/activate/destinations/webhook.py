@@ -42,6 +42,9 @@ class AudienceWebhook(Destination):
 
     type = "webhook"
     summary = "Posts batches of changes as signed JSON to a service of your own."
+    example: ClassVar[Mapping[str, Any]] = {
+        "url": "https://crm.example.com/audiences", "secret": "{{ env_var('ACTIVATE_SECRET') }}",
+    }  # fmt: skip
     declared = (
         Option("url", "Where to post.", required=True, check=check_url),
         Option("secret", "The signing secret: `whsec_` and base64 (24 to 64 random bytes), or any text.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -14,9 +14,12 @@ from activate.errors import ActivateError
 from activate.providers.options import COMMON, Option
 
 Status = Literal["accepted", "rejected", "failed", "unknown", "aborted", "expired"]
+Lost = Literal["unregistered", "hard_bounce", "opted_out"]
 
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,39}")
 _ID = re.compile(r"[\x21-\x7e]{1,200}")
+# The mailbox or its domain does not exist, has moved, takes no mail, or is closed (RFC 3463, 3.2 and 3.3; RFC 7505).
+_NO_MAILBOX = frozenset({"5.1.1", "5.1.2", "5.1.6", "5.1.10", "5.2.1"})
 # A proxy in front of the peer gave up waiting for it (504, Cloudflare's 520 to 524) or lost it (502): the peer itself
 # may have taken the request.
 _IN_DOUBT = frozenset({502, 504, 520, 521, 522, 523, 524})
@@ -48,7 +51,9 @@ class Outcome(NamedTuple):
     """What became of one message in one attempt.
 
     `failed` is definite (it was not taken) and may be retried; `rejected` is definite and final; `unknown` means that
-    the provider may have taken it. `error` holds no address and no content.
+    the provider may have taken it. `error` holds no address and no content. `lost` says that the address is not to be
+    used again: a push token that no app has any more (`unregistered`), a mailbox that does not exist (`hard_bounce`), a STOP
+    (`opted_out`).
     """
 
     message_id: str
@@ -56,6 +61,17 @@ class Outcome(NamedTuple):
     provider_message_id: str | None = None
     error_code: str | None = None
     error: str | None = None
+    lost: Lost | None = None
+
+
+class Token(NamedTuple):
+    """A bearer token that was exchanged for a key, and how many seconds it holds."""
+
+    value: str
+    seconds: float
+
+    def __repr__(self) -> str:
+        return f"Token(seconds={self.seconds!r})"
 
 
 class Unusable(ActivateError):
@@ -152,12 +168,13 @@ class Provider(abc.ABC):
     """A channel provider, made from its section of `providers:` in rules/activate.yml.
 
     Class attributes declare what it is (docs/providers.md is made from them); `options` are the checked settings, with
-    secrets already resolved and defaults filled in.
+    secrets already resolved and defaults filled in. `example` is a section that works, with secrets as env_var.
     """
 
     type: ClassVar[str]
     summary: ClassVar[str]
     transport: ClassVar[Literal["http", "mail", "file"]] = "http"
+    example: ClassVar[Mapping[str, Any]] = {}
     declared: ClassVar[tuple[Option, ...]] = ()
     defaults: ClassVar[Limits] = Limits()
     capabilities: ClassVar[Capabilities] = Capabilities()
@@ -200,6 +217,21 @@ class Provider(abc.ABC):
         """Return an error code for a message that this provider can never carry, else None."""
         return next((f"no_{block}" for block in self.capabilities.needs if not message.content.get(block)), None)
 
+    @classmethod
+    def misfits(cls, options: Mapping[str, Any], channel: str, content: Mapping[str, str], kind: str) -> list[str]:
+        """Return what a template's fixed text already makes impossible on this channel, each as a sentence.
+
+        Asked at lint: `content` are the template's blocks with nothing filled in, `kind` is the campaign's class
+        (`marketing` or `transactional`), `options` may be unresolved. What depends on the person, `refuses` tells.
+        """
+        del options, channel, content, kind
+        return []
+
+    def together(self, message: Outgoing) -> Hashable:
+        """Messages may share a request only if this is equal, e.g. their content where a request has one for all."""
+        del message
+        return None
+
     def extras(self, user_id: str, channel: str) -> Mapping[str, str]:
         """Names that templates may use because of this provider, e.g. `unsubscribe_url`."""
         del user_id, channel
@@ -213,6 +245,19 @@ class Provider(abc.ABC):
     @abc.abstractmethod
     def build(self, batch: Sequence[Outgoing], at: dt.datetime) -> Request:
         """Make one request of at most `limits.batch` messages; the same batch and instant make the same request."""
+
+    def token_request(self, at: int) -> HttpRequest | None:
+        """The request that exchanges a key for a bearer token; None where requests need no such token."""
+        del at
+        return None
+
+    def read_token(self, answer: HttpAnswer) -> Token:
+        """Read the answer to `token_request`. Raises Unusable when there is no token in it."""
+        raise NotImplementedError(f"{self.type} needs no token")
+
+    def authorize(self, request: HttpRequest, token: str) -> HttpRequest:
+        """The request with the token."""
+        return replace(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
 
     def sign(self, request: HttpRequest, at: int) -> HttpRequest:
         """Return the request with what depends on when it is posted (`at`: Unix seconds). Asked before each try."""
@@ -249,7 +294,8 @@ class Provider(abc.ABC):
         """The usual meaning of SMTP replies: 2xx taken, 4xx to be tried again, 5xx refused for good."""
         status: Status = "accepted" if answer.code < 300 else "failed" if answer.code < 500 else "rejected"
         code = None if status == "accepted" else f"smtp_{answer.code}"
-        return [Outcome(message.message_id, status, None, code, answer.enhanced) for message in batch]
+        lost: Lost | None = "hard_bounce" if status == "rejected" and answer.enhanced in _NO_MAILBOX else None
+        return [Outcome(message.message_id, status, None, code, answer.enhanced, lost) for message in batch]
 
     def splits(self, answer: Answer) -> bool:
         """Whether the whole batch was refused because of some of its messages, so that halves are worth a try."""

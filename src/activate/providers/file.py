@@ -26,6 +26,7 @@ class File(Provider):
     type = "file"
     transport = "file"
     summary = "Appends messages to JSON Lines files."
+    example: ClassVar[Mapping[str, Any]] = {"path": "outbox/{date}.jsonl"}
     declared = (
         Option("path", "The file; `{date}` becomes the UTC day of the delivery.", required=True, check=_check_path),
         Option("include_address", "Whether the lines hold the address, too.", "flag", default=False),

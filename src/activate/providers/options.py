@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -78,6 +79,13 @@ def options_table(declared: tuple[Option, ...]) -> str:
         default = "" if option.default in (None, {}) else f"`{str(option.default).lower()}`"
         rows.append(f"| `{option.name}` | {tags} | {default} | {option.doc} |")
     return "\n".join(rows)
+
+
+def options_example(name: str, kind: str, example: Mapping[str, Any]) -> str:
+    """A section of the settings file as YAML, for the generated pages."""
+    lines = [f"{name}:", f"  type: {kind}"]
+    lines += [f"  {key}: {json.dumps(value, ensure_ascii=False)}" for key, value in example.items()]
+    return "\n".join(["```yaml", *lines, "```"])
 
 
 def _is_template(value: object) -> bool:

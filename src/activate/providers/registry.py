@@ -8,12 +8,14 @@ from typing import Any
 
 from activate.errors import SettingsError, nearest
 from activate.providers.base import Provider
-from activate.providers.file import File
-from activate.providers.options import check_options, options_table, read_options
-from activate.providers.smtp import Smtp
-from activate.providers.webhook import Webhook
+from activate.providers.catalogue import Catalogue
+from activate.providers.options import check_options, options_example, options_table, read_options
 
-PROVIDERS: Mapping[str, type[Provider]] = {kind.type: kind for kind in (File, Webhook, Smtp)}
+PROVIDERS: Catalogue[type[Provider]] = Catalogue({
+    "file": "activate.providers.file:File",
+    "webhook": "activate.providers.webhook:Webhook",
+    "smtp": "activate.providers.smtp:Smtp",
+})  # fmt: skip
 
 
 def check(section: Mapping[str, Any], resolved: bool = False) -> list[str]:
@@ -41,7 +43,7 @@ def create(name: str, section: Mapping[str, Any], directory: Path | None = None)
         raise SettingsError("\n".join(f"rules/activate.yml: providers.{name}: {problem}" for problem in problems))
     kind = PROVIDERS[section["type"]]
     options = read_options(kind.all_options(), {key: value for key, value in section.items() if key != "type"})
-    if directory is not None and kind is File:
+    if directory is not None and kind.transport == "file":
         options["path"] = str(directory / options["path"])
     return kind(name, options)
 
@@ -50,7 +52,8 @@ def provider_pages() -> str:
     """Return docs/providers.md, made from the classes."""
     parts = [_HEAD]
     for kind in PROVIDERS.values():
-        parts += [f"## {kind.type}", kind.summary, options_table(kind.all_options()), kind.notes]
+        parts += [f"## {kind.type}", kind.summary, options_example("mine", kind.type, kind.example)]
+        parts += [options_table(kind.all_options()), kind.notes]
     return "\n\n".join(parts) + "\n"
 
 

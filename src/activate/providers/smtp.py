@@ -58,6 +58,10 @@ class Smtp(Provider):
     type = "smtp"
     transport = "mail"
     summary = "Hands e-mail to an SMTP server."
+    example: ClassVar[Mapping[str, Any]] = {
+        "host": "smtp.example.com", "from": "Shop <hello@shop.example.com>",
+        "username": "activate", "password": "{{ env_var('MAIL_PASSWORD') }}",
+    }  # fmt: skip
     declared = (
         Option("host", "The server.", required=True),
         Option("port", "Its port; by default 587 for starttls, 465 for tls, 25 for none.", "whole", low=1, high=65_535),

@@ -33,6 +33,9 @@ class Webhook(Provider):
 
     type = "webhook"
     summary = "Posts batches of messages as signed JSON to a service of your own."
+    example: ClassVar[Mapping[str, Any]] = {
+        "url": "https://messages.example.com/batch", "secret": "{{ env_var('ACTIVATE_SECRET') }}",
+    }  # fmt: skip
     declared = (
         Option("url", "Where to post.", required=True, check=check_url),
         Option("secret", "The signing secret: `whsec_` and base64 (24 to 64 random bytes), or any text.",
