@@ -96,7 +96,7 @@ def _plan(args: argparse.Namespace) -> int:
         dialect = warehouse.dialect
         if args.out:
             target = load_target(options(args)).name
-            planfile.write(Path(args.out), project, target, now, run.wall_clock(), tick, plans, {})
+            planfile.write(Path(args.out), project, target, now, run.wall_clock(), tick, plans)
     if not args.samples:
         tick = Tick(**{**vars(tick), "samples": {}})
     statements = [*tick.statements, *(statement for plan in plans for statement in plan.statements)]

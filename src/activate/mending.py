@@ -106,6 +106,11 @@ def undo(
         raise SettingsError(f"no sync of an audience has the run id {run_id!r}{nearest(run_id, known)}")
     audience = choose(project, [name])[0]
     with open_audience(warehouse, project, audience, now, wait_seconds) as opened:
+        if opened.destination.abilities.replaces:
+            raise SettingsError(
+                f"the destination {opened.destination.name!r} takes the full set or nothing, and the members of before "
+                "the run are nowhere kept: put the segment right and sync again"
+            )
         book = opened.book
         book.make("audience.undo", audiences.WORK, opened.changes.undo(run_id), "The inverse change set.")
         verdicts = book.verdicts()
@@ -123,8 +128,9 @@ def undo(
         started = wall_clock()
         phases = {phase: count for phase, count in (("remove", counts["remove"]), ("add", counts["add"])) if count}
         shipment = Shipment(
-            name, opened.run_id, now, phases, tuple(opened.changes.fields), opened.position.last_wave + 1
-        )
+            name, opened.run_id, now, phases, tuple(opened.changes.fields), opened.position.last_wave + 1,
+            opened.changes.instants,
+        )  # fmt: skip
         sent = Sync(opened.destination, book, shipment, opened.warehouse, carrier_maker(opened, open_target)).run()
         told: dict[str, object] = {"outcomes": dict(sent.outcomes), "undoes": run_id}
         book.finish(

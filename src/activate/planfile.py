@@ -42,13 +42,13 @@ def figures(tick: Tick | None, plans: Iterable[AudiencePlan]) -> dict[str, int]:
 
 def write(
     path: Path, project: Project, target: str, now: dt.datetime, made_at: dt.datetime, tick: Tick | None,
-    plans: Iterable[AudiencePlan], scope: Mapping[str, Any],
+    plans: Iterable[AudiencePlan],
 ) -> None:  # fmt: skip
     """Write a plan that `read` understands. Raises SettingsError when the file cannot be written."""
     body: dict[str, Any] = {
         "format": FORMAT, "project": project.name, "target": target, "schema": project.policy.state.schema_,
         "rules_version": project.version, "now": f"{now.isoformat()}Z", "made_at": f"{made_at.isoformat()}Z",
-        "scope": dict(scope), "figures": figures(tick, plans),
+        "figures": figures(tick, plans),
     }  # fmt: skip
     body["checksum"] = _checksum(body)
     try:

@@ -70,7 +70,7 @@ def migrate_state(warehouse: Warehouse, project: Project, now: dt.datetime, *, w
         return migrate(warehouse, schema, now)
 
 
-class _RolledBack(Exception):
+class RolledBack(Exception):
     """Leaves a transaction whose work is not to be kept."""
 
 
@@ -103,8 +103,8 @@ def decide(
                 if check is not None:
                     check(tick)
                 if not (commit and tick.changed):
-                    raise _RolledBack
-        except _RolledBack:
+                    raise RolledBack
+        except RolledBack:
             pass
     if tick is None:
         raise AssertionError("a transaction that ends without an error has decided")

@@ -24,7 +24,7 @@ from activate.project import Project
 from activate.record import approvals, ledger
 from activate.record.audiences import AudienceBook, Position
 from activate.record.migrate import migrate
-from activate.run import name_run, wall_clock
+from activate.run import RolledBack, name_run, wall_clock
 from activate.settings import resolve_destination
 from activate.warehouses.base import Warehouse
 
@@ -71,24 +71,30 @@ def plan(
     warehouse: Warehouse, project: Project, audiences: Sequence[Audience], now: dt.datetime, *, samples: int = 0,
     full: bool = False,
 ) -> list[AudiencePlan]:  # fmt: skip
-    """What a sync of each audience would do, without sending or recording anything but the state tables' making."""
-    make_state(warehouse, project, now)
+    """What a sync of each audience would do, without sending or recording anything: not even the state tables stay."""
     found = []
     for audience in audiences:
-        connection = warehouse.clone()
-        with contextlib.closing(connection):
-            opened = None
-            try:
-                opened = _open(connection, project, audience, now, full, False)
-                found.append(replace(plan_opened(opened, samples), statements=_statements(opened)))
-            except ActivateError as error:
-                found.append(
-                    AudiencePlan(audience.audience, audience.destination, audience.segment, Figures(), error=str(error))
-                )
-            finally:
-                if opened is not None:
-                    opened.book.close()
+        try:
+            found.append(_planned(warehouse, project, audience, now, samples, full))
+        except ActivateError as error:
+            found.append(
+                AudiencePlan(audience.audience, audience.destination, audience.segment, Figures(), error=str(error))
+            )
     return found
+
+
+def _planned(
+    warehouse: Warehouse, project: Project, audience: Audience, now: dt.datetime, samples: int, full: bool
+) -> AudiencePlan:
+    """One audience's plan, made in a transaction that is rolled back."""
+    made: list[AudiencePlan] = []
+    connection = warehouse.clone()
+    with contextlib.closing(connection), contextlib.suppress(RolledBack), connection.transaction():
+        migrate(connection, project.policy.state.schema_, now)
+        opened = _open(connection, project, audience, now, full, False)
+        made.append(replace(plan_opened(opened, samples), statements=_statements(opened)))
+        raise RolledBack
+    return made[0]
 
 
 def sync(
@@ -340,7 +346,10 @@ def carry_out(
     if counts:
         for approval in planned.approvals:
             approvals.record_use(opened.warehouse, opened.project, approval, run_id=opened.run_id, now=opened.now)
-        shipment = Shipment(audience.audience, opened.run_id, opened.now, counts, tuple(opened.changes.fields), wave)
+        shipment = Shipment(
+            audience.audience, opened.run_id, opened.now, counts, tuple(opened.changes.fields), wave,
+            opened.changes.instants,
+        )  # fmt: skip
         sent = Sync(
             opened.destination, book, shipment, opened.warehouse, carrier_maker(opened, open_target), clock, on_progress
         ).run()

@@ -46,6 +46,29 @@ def test_columns_of_the_profiles_can_be_sent(town: Town, peer: Peer) -> None:
     assert peer.members() == {"ada": {"name": "Ada", "points": 7}, "eve": {"name": None, "points": None}}
 
 
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
+def test_what_json_has_no_number_for_is_null(town: Town, peer: Peer, odd: float) -> None:
+    mapping = {"rate": "rate", "text": {"column": "rate", "cast": "text"}}
+    assert sent(town, peer, {"rate": "double"}, {"rate": odd}, **mapping) == {"rate": None, "text": None}
+    town.later().segment("vips", {"ada": {"rate": None}})
+    assert town.sync().outcomes == {}
+
+
+def test_instants_are_told_in_iso_8601_and_dates_as_dates(town: Town, peer: Peer) -> None:
+    columns = {"seen": "timestamp", "zoned": "timestamptz", "born": "date", "none": "timestamp"}
+    town.segment("vips", [], columns)
+    town.run(
+        f"INSERT INTO {town.schema}.vips VALUES ('ada', CAST('2026-01-02 03:04:05.5' AS TIMESTAMP), "
+        "CAST('2026-01-02 03:04:05+02:00' AS TIMESTAMPTZ), CAST('2026-01-02' AS DATE), NULL)"
+    )
+    fields = {name: name for name in columns} | {"day": {"column": "seen", "cast": "date"}}
+    town.audience(fields=fields).sync()
+    assert peer.members()["ada"] == {
+        "seen": "2026-01-02T03:04:05.5Z", "zoned": "2026-01-02T01:04:05Z", "born": "2026-01-02", "none": None,
+        "day": "2026-01-02",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "cast", "expected"),
     [

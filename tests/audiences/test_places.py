@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 import pytest
 
+from activate import mending
 from activate.destinations import registry
 from activate.destinations.file import AudienceFile
+from activate.errors import SettingsError
 from activate.warehouses.base import Warehouse
 from tests.audiences.town import Town
 
@@ -88,3 +91,27 @@ def test_a_whole_file_holds_the_segment(warehouse: Warehouse, tmp_path: Path) ->
     town.later().segment("vips", {})
     report = town.sync(full=True)
     assert report.error is None
+
+
+def test_a_file_of_everybody_holds_those_whose_mapping_was_taken_for_right(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    town = _town(warehouse, tmp_path, type="file", path="out/{audience}.jsonl")
+    assert town.sync().error is None
+    town.audience(fields={"value": "ltv"}, on_new_mapping="rebaseline")
+    _next(town)
+    assert (report := town.sync()).error is None, report.error
+    rows = [json.loads(line) for line in (tmp_path / "out" / "vips.jsonl").read_text().splitlines()]
+    assert sorted(rows, key=lambda row: row["user_id"]) == [
+        {"user_id": "bob", "value": 21}, {"user_id": "cid", "value": 30},
+    ]  # fmt: skip
+
+
+def test_a_run_cannot_be_undone_where_the_full_set_is_written(warehouse: Warehouse, tmp_path: Path) -> None:
+    town = _town(warehouse, tmp_path, type="file", path="out/{audience}.jsonl")
+    town.sync()
+    run_id = warehouse.query(f"SELECT run_id FROM {town.state}.audience_syncs").to_pylist()[0]["run_id"]
+    before = (tmp_path / "out" / "vips.jsonl").read_text()
+    with pytest.raises(SettingsError, match="full set or nothing"):
+        mending.undo(town.warehouse, town.project, run_id, town.now, apply=True)
+    assert (tmp_path / "out" / "vips.jsonl").read_text() == before

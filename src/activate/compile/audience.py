@@ -22,7 +22,6 @@ from activate.project import Model, Project
 from activate.warehouses.dialect import Dialect
 
 WORK, TOUCHED, DOUBLED, CHANGED = "audience_work", "audience_touched", "audience_doubled", "audience_changed"
-SENT = ("add", "update", "remove")
 
 
 @dataclass(frozen=True)
@@ -157,6 +156,11 @@ class ChangeSet:
             "first_wave": literal(self.held.first_wave),
         }
 
+    @property
+    def instants(self) -> frozenset[str]:
+        """The fields that are instants, not dates."""
+        return frozenset(name for name, field in self.fields.items() if field.kind == "instant" and not field.is_date)
+
     def steps(self) -> Iterator[Step]:
         """Everything in order, to be read by people."""
         if self.held.has_later:
@@ -187,7 +191,7 @@ class ChangeSet:
         columns = ("member", "user_id", "row_hash", "attempts", "verdict", "reason")
         fields = (f"p.f{number} AS f{number}" for number in range(len(self.fields)))
         whole = numbered.select(*(f"v.{name}" for name in columns), *fields).from_(f"{CHANGED} AS v")
-        on = tree("p.user_id = CASE WHEN v.verdict IN ('add', 'update', 'unchanged') THEN v.user_id END")
+        on = tree("p.user_id = CASE WHEN v.verdict IN ('add', 'update', 'remapped', 'unchanged') THEN v.user_id END")
         whole = whole.join(self._payload().subquery("p"), on=on, join_type="left")
         yield self._step("audience.work", "The change set, with what is sent.", whole, WORK)
 

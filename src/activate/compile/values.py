@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from activate.audience import Mapped
 from activate.compile.sql import case, literal
+from activate.compile.world import finite
 from activate.families import family
 from activate.warehouses.dialect import Dialect
 
@@ -30,9 +31,10 @@ _CAST_FAMILIES = {
 class Value:
     """One value on its way: the expression that is sent, and its family of types (None: not known)."""
 
-    def __init__(self, sent: exp.Expr, kind: str | None) -> None:
+    def __init__(self, sent: exp.Expr, kind: str | None, is_date: bool = False) -> None:
         self.sent = sent
         self.kind = kind
+        self.is_date = is_date
 
 
 def value(mapped: Mapped, column: exp.Expr | None, type_name: str, dialect: Dialect) -> Value:
@@ -40,11 +42,12 @@ def value(mapped: Mapped, column: exp.Expr | None, type_name: str, dialect: Dial
     if column is None:
         return _constant(mapped)
     kind = family(type_name)
+    column = finite(column, type_name)
     if mapped.normalise is None and mapped.hash is None:
         if mapped.cast is not None:
-            return Value(exp.cast(column, _CASTS[mapped.cast]), _CAST_FAMILIES[mapped.cast])
+            return Value(exp.cast(column, _CASTS[mapped.cast]), _CAST_FAMILIES[mapped.cast], mapped.cast == "date")
         sent = dialect.instant(column, type_name) if kind == "instant" and type_name != "date" else column
-        return Value(exp.cast(sent, "TEXT") if kind in ("json", "nested") else sent, kind)
+        return Value(exp.cast(sent, "TEXT") if kind in ("json", "nested") else sent, kind, type_name == "date")
     text = uniform(dialect.text(column, type_name), mapped)
     if mapped.hash is not None:
         text = hashed(text, mapped.hash, dialect)

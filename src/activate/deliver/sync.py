@@ -89,7 +89,8 @@ class Book(Protocol):
 
 @dataclass(frozen=True)
 class Shipment:
-    """What is to be sent: the phases in order, how many changes each has, and the fields in the work table's order.
+    """What is to be sent: the phases in order, how many changes each has, and the fields in the work table's order,
+    with those that are `instants` (UTC).
 
     Phases are `suppress` and `remove`, then `upsert`, or `add` or `update` where the other is withheld.
     """
@@ -100,6 +101,7 @@ class Shipment:
     counts: Mapping[str, int]
     fields: tuple[str, ...]
     first_wave: int
+    instants: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -109,7 +111,6 @@ class Sent:
     outcomes: Counter[str] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
     requests: int = 0
-    waves: int = 0
     error: str | None = None
 
 
@@ -198,8 +199,8 @@ class Sync:
                     before, posted = posted, _Posted(phase, page, wave, rows, self._post(pool, phase, rows))
                     if before:
                         self._record(before, told)
-            except Exception:
-                # The warehouse failed: begin nothing more, but what was sent is still waited for.
+            except BaseException:
+                # The warehouse failed, or we are asked to stop: begin nothing more, but what was sent is waited for.
                 self.stop()
                 raise
             if posted:
@@ -219,7 +220,6 @@ class Sync:
             if not count:
                 continue
             for page in self._book.pages(phase, size):
-                self.sent.waves += 1
                 yield phase, page, wave
                 wave += 1
 
@@ -285,7 +285,9 @@ class Sync:
             return columns | ({name: _untold(part) for name, part in fields.items()} if abilities.whole else {})
         pairs: dict[str, exp.Expr] = {"change": columns[CHANGE], "user_id": columns[USER_ID], "member": columns[MEMBER]}
         if _kind(phase) != "remove":
-            pairs["fields"] = self._dialect.json_value(fields)
+            instants = self._shipment.instants
+            shown = {name: self._dialect.iso(part) if name in instants else part for name, part in fields.items()}
+            pairs["fields"] = self._dialect.json_value(shown)
         return columns | {ROW: self._dialect.json_object({name: part.copy() for name, part in pairs.items()})}
 
     def _changes(self, phase: str, rows: pa.RecordBatch) -> Changes:
@@ -511,6 +513,3 @@ def _key(part: _Told) -> tuple[RowStatus, str | None, str | None]:
     if part.excused and status == "failed":
         status = "aborted"
     return status, part.verdict.code, part.verdict.error
-
-
-__all__ = ["AudienceCarrier", "Refusal", "Sent", "Shipment", "Sync"]

@@ -43,7 +43,7 @@ def begin(options: Options, now: dt.datetime) -> list[Moment]:
         path = options.project_dir / PLAN
         path.parent.mkdir(parents=True, exist_ok=True)
         made_at = run.wall_clock()
-        planfile.write(path, project, target, now, made_at, None, plans, {})
+        planfile.write(path, project, target, now, made_at, None, plans)
         promised = planfile.read(path, project, target, made_at - _A_DAY)["figures"]
 
         def check(plan: AudiencePlan) -> None:

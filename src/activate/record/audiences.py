@@ -31,7 +31,7 @@ _PHASES = {
     "add": "w.verdict = 'add'",
     "update": "w.verdict = 'update'",
     "upsert": "w.verdict IN ('add', 'update')",
-    "replace": "w.verdict IN ('add', 'update', 'unchanged')",
+    "replace": "w.verdict IN ('add', 'update', 'remapped', 'unchanged')",
 }
 DEAD_LETTER = {
     "audience": "text", "destination": "text", "user_id": "text", "member": "text", "change": "text", "error_code": "text",

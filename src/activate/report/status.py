@@ -91,7 +91,7 @@ def status(warehouse: Warehouse, project: Project, now: dt.datetime) -> Status:
     """Ask the state tables how things stand at `now`. Raises WarehouseError."""
     state = State(warehouse, project.policy.state.schema_)
     if not state.exists():
-        return Status(now, None, None, (), (), (), ())
+        return Status(now, None, None, (), (), (), (), audience_lines(state, project))
     last = state.last_tick()
     last_tick = last["now"] if last else None
     late = (now - last_tick).total_seconds() if last_tick else None

@@ -70,6 +70,16 @@ class Dialect:
             return exp.cast(column, "TIMESTAMP")
         return column
 
+    def iso(self, instant: exp.Expr) -> exp.Expr:
+        """A TIMESTAMP in UTC as text for other machines (ISO 8601, with Z); infinities, which it lacks, become null."""
+        text = exp.cast(instant, "TEXT")
+        written = exp.DPipe(
+            this=exp.func("REPLACE", text, exp.Literal.string(" "), exp.Literal.string("T")),
+            expression=exp.Literal.string("Z"), safe=False,
+        )  # fmt: skip
+        is_finite = exp.Like(this=text.copy(), expression=exp.Literal.string("%:%"))
+        return exp.Case(ifs=[exp.If(this=is_finite, true=exp.paren(written))])
+
     def text(self, column: exp.Expr, type_name: str) -> exp.Expr:
         """A user's column as TEXT: as it is, unless its type says otherwise."""
         return column if type_name.startswith(_TEXT_TYPES) else exp.cast(column, "TEXT")
