@@ -115,3 +115,23 @@ def test_a_run_cannot_be_undone_where_the_full_set_is_written(warehouse: Warehou
     with pytest.raises(SettingsError, match="full set or nothing"):
         mending.undo(town.warehouse, town.project, run_id, town.now, apply=True)
     assert (tmp_path / "out" / "vips.jsonl").read_text() == before
+
+
+def test_a_file_of_everybody_leaves_out_who_cannot_be_sent_and_takes_them_in_again(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    town = _town(warehouse, tmp_path, type="file", path="out/{audience}.jsonl")
+
+    def held() -> list[str]:
+        text = (tmp_path / "out" / "vips.jsonl").read_text()
+        return sorted(json.loads(line)["user_id"] for line in text.splitlines())
+
+    town.sync()
+    assert held() == ["ada", "bob"]
+    town.later().put("vips", {"user_id": "ada", "ltv": 1, "city": "twice"})
+    assert (report := town.sync()).error is None, report.error
+    assert held() == ["bob"]
+    town.later().segment("vips", {"ada": {"ltv": 10, "city": "Bonn"}, "bob": {"ltv": 20, "city": 'a "b", c'}})
+    assert town.sync().outcomes == {"accepted": 1}
+    assert held() == ["ada", "bob"]
+    assert town.later().sync().outcomes == {}

@@ -490,13 +490,20 @@ class ChangeSet:
         remapped = "'update'" if audience.on_new_mapping == "resend" and mode != "add_only" else (
             "'remapped'" if mode != "add_only" else "NULL"
         )  # fmt: skip
+        # Whoever cannot be sent stays as they are, but a full set is written without them.
+        invalid = "'invalid'"
+        if self._keep:
+            invalid = (
+                "CASE WHEN COALESCE(h.is_present, FALSE) AND c.problem <> 'duplicate_identifier' THEN 'remove' "
+                "ELSE 'invalid' END"
+            )
         same = "'update'" if self._full else "'unchanged'" if self._keep else "NULL"
         return tree(
             f"""
             CASE
               WHEN c.here IS NULL THEN CASE WHEN NOT h.is_present THEN NULL
                 WHEN h.refused_change = 'remove' THEN 'refused' WHEN NOT :gone IS NULL THEN 'remove' ELSE {removal} END
-              WHEN NOT c.problem IS NULL THEN 'invalid'
+              WHEN NOT c.problem IS NULL THEN {invalid}
               WHEN NOT c.left_out IS NULL THEN CASE WHEN NOT COALESCE(h.is_present, FALSE) THEN 'left_out'
                 WHEN h.refused_change = 'remove' THEN 'refused' ELSE COALESCE({barred}, 'left_out') END
               WHEN h.refused_hash = c.row_hash AND h.refused_change <> 'remove' THEN 'refused'
