@@ -214,12 +214,25 @@ def compute(opened: Opened, full: bool, may_compact: bool = True) -> None:
         if may_compact:
             opened.position = book.compact(opened.position, changes.held_query())
     opened.changes = _changes(opened, full)
+    if opened.changes.counts_tell_doubles and _compare(opened):
+        return
     doubled = {
         step.name: book.make(step.name, step.creates or "", step.sql, step.doc) for step in opened.changes.doubled()
     }
     keys, members = doubled["audience.doubled_keys"], doubled.get("audience.doubled_members", 0)
     for step in opened.changes.work(bool(keys), bool(members)):
         book.make(step.name, step.creates or "", step.sql, step.doc)
+
+
+def _compare(opened: Opened) -> bool:
+    """Make the change set as if nobody were in the segment twice; tell whether that was so."""
+    changed, work = opened.changes.work(False, False)
+    opened.book.make(changed.name, changed.creates or "", changed.sql, changed.doc)
+    segment = opened.project.models[opened.audience.segment]
+    if opened.book.has_doubles(segment, opened.changes.held_query()):
+        return False
+    opened.book.make(work.name, work.creates or "", work.sql, work.doc)
+    return True
 
 
 def _changes(opened: Opened, full: bool) -> ChangeSet:

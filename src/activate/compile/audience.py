@@ -168,6 +168,15 @@ class ChangeSet:
         yield from self.doubled()
         yield from self.work(True, not self.audience.by_key)
 
+    @property
+    def counts_tell_doubles(self) -> bool:
+        """Whether the comparison's own counts show that nobody is there twice, so that it need not be looked for first.
+
+        Where people are known by their key and members are held: rows of the segment that are not new are then as many as
+        members that are not gone.
+        """
+        return self.audience.by_key and bool(self.held.generation or self.held.has_later)
+
     def touched(self) -> Step:
         """What became of members since the last copy."""
         touched = tree(_TOUCHED, **self.constants, base=self._base())
@@ -186,11 +195,12 @@ class ChangeSet:
             yield self._step("audience.work", "The change set.", whole, WORK)
             return
         compared = self._compared(has_doubled_keys, has_doubled_members, values=False)
-        changed = exp.select("v.*").from_(compared.subquery("v")).where("NOT v.verdict IS NULL")
+        changed = exp.select("v.*").from_(compared.subquery("v")).where("NOT v.verdict IS NULL OR v.side <> 'both'")
         yield self._step("audience.changed", "Who is not as the destination holds them.", changed, CHANGED)
         columns = ("member", "user_id", "row_hash", "attempts", "verdict", "reason")
         fields = (f"p.f{number} AS f{number}" for number in range(len(self.fields)))
         whole = numbered.select(*(f"v.{name}" for name in columns), *fields).from_(f"{CHANGED} AS v")
+        whole = whole.where("NOT v.verdict IS NULL")
         on = tree("p.user_id = CASE WHEN v.verdict IN ('add', 'update', 'remapped', 'unchanged') THEN v.user_id END")
         whole = whole.join(self._payload().subquery("p"), on=on, join_type="left")
         yield self._step("audience.work", "The change set, with what is sent.", whole, WORK)
@@ -469,7 +479,9 @@ class ChangeSet:
         query, barred = self._barred(query, "h")
         gone = tree("CASE WHEN c.here IS NULL THEN CAST(:barred AS TEXT) END", barred=barred)
         reason = tree("COALESCE(c.problem, c.left_out, :gone)", gone=gone)
-        return query.select(exp.alias_(self._verdict(gone), "verdict"), exp.alias_(reason, "reason"))
+        query = query.select(exp.alias_(self._verdict(gone), "verdict"), exp.alias_(reason, "reason"))
+        side = "CASE WHEN h.member IS NULL THEN 'new' WHEN c.here IS NULL THEN 'gone' ELSE 'both' END AS side"
+        return query if values else query.select(side)
 
     def _narrowed(self, held: exp.Query) -> exp.Select:
         """The held members with what the comparison asks of them."""
