@@ -113,12 +113,12 @@ def undo(
             )
         book = opened.book
         book.make("audience.undo", audiences.WORK, opened.changes.undo(run_id), "The inverse change set.")
-        verdicts = book.verdicts()
+        verdicts = book.figures.verdicts()
         counts = {
             verdict: sum(n for (found, _), n in verdicts.items() if found == verdict)
             for verdict in ("add", "remove", "kept")
         }
-        found = Undoing(name, run_id, counts["remove"], counts["add"], counts["kept"], book.samples(samples))
+        found = Undoing(name, run_id, counts["remove"], counts["add"], counts["kept"], book.figures.samples(samples))
         if not apply:
             return found
         approvals.grant(

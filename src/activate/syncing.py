@@ -229,7 +229,7 @@ def _compare(opened: Opened) -> bool:
     changed, work = opened.changes.work(False, False)
     opened.book.make(changed.name, changed.creates or "", changed.sql, changed.doc)
     segment = opened.project.models[opened.audience.segment]
-    if opened.book.has_doubles(segment, opened.changes.held_query()):
+    if opened.book.figures.has_doubles(segment, opened.changes.held_query()):
         return False
     opened.book.make(work.name, work.creates or "", work.sql, work.doc)
     return True
@@ -265,7 +265,7 @@ def plan_opened(opened: Opened, samples: int = 0) -> AudiencePlan:
         baselined += figures.remapped
     planned = AudiencePlan(
         audience.audience, audience.destination, audience.segment, figures, withheld, is_first, baselined,
-        samples=book.samples(samples), approvals=tuple(mine[kind][0] for kind in guard.used),
+        samples=book.figures.samples(samples), approvals=tuple(mine[kind][0] for kind in guard.used),
     )  # fmt: skip
     people = sum(_counts(planned).values())
     limits = opened.destination.limits
@@ -281,7 +281,7 @@ def _statements(opened: Opened) -> tuple[tuple[str, str], ...]:
 
 def _figures(opened: Opened) -> Figures:
     book, position = opened.book, opened.position
-    verdicts = book.verdicts()
+    verdicts = book.figures.verdicts()
 
     def people(verdict: str) -> int:
         return sum(count for (found, _), count in verdicts.items() if found == verdict)
@@ -289,19 +289,19 @@ def _figures(opened: Opened) -> Figures:
     def by_reason(verdict: str) -> dict[str, int]:
         return {str(reason): count for (found, reason), count in sorted(verdicts.items(), key=str) if found == verdict}
 
-    held = book.held(opened.changes.held_query()) if position.has_later else position.copied
+    held = book.figures.held(opened.changes.held_query()) if position.has_later else position.copied
     barred = sum(verdicts.get(("remove", reason), 0) for reason in ("excluded", "no_consent"))
     left_out = by_reason("left_out")
-    for reason, count in book.left_out_before().items():
+    for reason, count in book.figures.left_out_before().items():
         left_out[reason] = left_out.get(reason, 0) + count
-    source = book.source_rows(opened.project.models[opened.audience.segment])
+    source = book.figures.source_rows(opened.project.models[opened.audience.segment])
     invalid = by_reason("invalid")
     wanted = source - sum(invalid.values()) - sum(left_out.values())
     known = people("add") + people("update") + people("remapped")
     refused = people("refused")
     return Figures(
         held=held, wanted=wanted, added=people("add"), updated=people("update"), removed=people("remove") - barred,
-        suppressed=barred, unchanged=max(0, wanted - known - book.refused_wanted()), refused=refused,
+        suppressed=barred, unchanged=max(0, wanted - known - book.figures.refused_wanted()), refused=refused,
         remapped=people("remapped"), invalid=invalid, left_out=left_out,
     )  # fmt: skip
 

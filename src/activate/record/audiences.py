@@ -19,7 +19,8 @@ from sqlglot import exp
 
 from activate.audience import Audience
 from activate.errors import WarehouseError
-from activate.project import Model, Project, Relation
+from activate.project import Project, Relation
+from activate.record.audience_figures import WorkFigures
 from activate.tables import AUDIENCE_CHANGES, AUDIENCE_MEMBERS, AUDIENCE_SYNCS
 from activate.warehouses.base import Warehouse, literal
 
@@ -95,6 +96,7 @@ class AudienceBook:
         self, warehouse: Warehouse, project: Project, audience: Audience, run_id: str, now: dt.datetime
     ) -> None:
         self.warehouse = warehouse
+        self.figures = WorkFigures(warehouse)
         self._project = project
         self._schema = project.policy.state.schema_
         self._audience = audience
@@ -148,76 +150,7 @@ class AudienceBook:
         except WarehouseError as error:
             raise WarehouseError(f"audience {self._audience.audience}: {name} ({doc}) failed: {error}") from None
         self.warehouse.analyze(table)
-        return self.count(table)
-
-    def count(self, table: str) -> int:
-        """How many rows a temporary table has."""
-        found = self.warehouse.scalar(exp.select("COUNT(*)").from_(exp.to_table(table)))
-        return int(str(found))
-
-    def has_doubles(self, model: Model, held: exp.Query) -> bool:
-        """Whether somebody is in the segment twice, by the counts of `audience_changed`.
-
-        Of rows and members that met, there are as many of either unless one met twice; those that met nobody are few.
-        """
-        sides = {row["side"]: int(row["n"]) for row in self._rows(
-            "SELECT d.side, COUNT(*) AS n FROM audience_changed AS d GROUP BY d.side"
-        )}  # fmt: skip
-        members = int(str(self.warehouse.scalar(exp.select("COUNT(*)").from_(held.subquery("h")))))
-        if self.source_rows(model) - sides.get("new", 0) != members - sides.get("gone", 0):
-            return True
-        twice = self._rows(
-            "SELECT d.user_id FROM audience_changed AS d WHERE d.side = 'new' AND NOT d.user_id IS NULL "
-            "GROUP BY d.user_id HAVING COUNT(*) > 1 LIMIT 1"
-        )
-        return bool(twice)
-
-    def verdicts(self) -> dict[tuple[str, str | None], int]:
-        """How many rows of the change set have each verdict and reason."""
-        query = exp.select("verdict", "reason", "COUNT(*) AS people").from_(WORK).group_by("verdict", "reason")
-        rows = self.warehouse.query(query).to_pylist()
-        return {(row["verdict"], row["reason"]): int(row["people"]) for row in rows}
-
-    def held(self, query: exp.Query) -> int:
-        """How many members the destination holds, or may hold."""
-        whole = exp.select("COUNT(*)").from_(query.subquery("h")).where("h.is_present")
-        return int(str(self.warehouse.scalar(whole)))
-
-    def source_rows(self, model: Model) -> int:
-        """How many rows the segment's model has."""
-        return int(str(self.warehouse.scalar(exp.select("COUNT(*)").from_(model.relation.table()))))
-
-    def refused_wanted(self) -> int:
-        """How many dead letters are about people who are wanted."""
-        query = (
-            exp.select("COUNT(*)").from_(WORK).where("verdict = 'refused' AND reason IS NULL AND NOT row_hash IS NULL")
-        )
-        return int(str(self.warehouse.scalar(query)))
-
-    def left_out_before(self) -> dict[str, int]:
-        """How many people of the segment were there, or are dead letters, and are now left out, by reason."""
-        query = exp.select("reason", "COUNT(*) AS people").from_(WORK)
-        query = query.where("verdict IN ('remove', 'refused') AND NOT reason IS NULL AND NOT row_hash IS NULL")
-        rows = self.warehouse.query(query.group_by("reason")).to_pylist()
-        return {row["reason"]: int(row["people"]) for row in rows}
-
-    def samples(self, count: int) -> dict[str, list[str]]:
-        """The first people's keys by verdict (`invalid: reason` for invalid rows), `count` of each."""
-        if not count:
-            return {}
-        rows = self._rows(
-            "SELECT n.verdict, n.reason, n.user_id FROM (SELECT w.verdict, w.reason, w.user_id, ROW_NUMBER() OVER "
-            "(PARTITION BY w.verdict, w.reason ORDER BY w.user_id) AS place FROM audience_work AS w "
-            "WHERE NOT w.user_id IS NULL AND w.verdict <> 'unchanged') AS n WHERE n.place <= :count ORDER BY n.verdict, n.reason, n.place",
-            count=literal(count),
-        )
-        found: dict[str, list[str]] = {}
-        for row in rows:
-            label = (
-                f"{row['verdict']}: {row['reason']}" if row["verdict"] in ("invalid", "left_out") else row["verdict"]
-            )
-            found.setdefault(label, []).append(row["user_id"])
-        return found
+        return self.figures.count(table)
 
     def pages(self, phase: str, size: int) -> list[tuple[int, int]]:
         """Ranges of `seq` (first, last) with `size` rows of the phase each."""

@@ -1,0 +1,228 @@
+"""An audience's wanted side as SQL: who is in the segment, what is sent of them, and who is left out and why."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from sqlglot import exp
+
+from activate.audience import EXTERNAL_ID, Audience, Mapped
+from activate.compile.rulebook import cut
+from activate.compile.sql import case, literal
+from activate.compile.values import Value, hashed, problem, row_hash, uniform, value
+from activate.compile.world import column_of, consent, type_of
+from activate.project import Model, Project
+from activate.warehouses.dialect import Dialect
+
+
+class Source:
+    """The segment of one audience, joined with what it is asked for; nothing of what the destination holds."""
+
+    def __init__(self, project: Project, dialect: Dialect, audience: Audience) -> None:
+        self.project = project
+        self.dialect = dialect
+        self.audience = audience
+        self.segment = project.models[audience.segment]
+        self._profiles = project.models[project.policy.profiles.model]
+        self.fields = self._fields()
+
+    def _fields(self) -> dict[str, Value]:
+        audience = self.audience
+        found = {name: self._value(mapped) for name, mapped in audience.fields.items()}
+        by = audience.identify_by
+        if audience.by_key and by.column not in (None, EXTERNAL_ID) and by.column not in found:
+            found[str(by.column)] = self._value(by)
+        if audience.split is not None and audience.split.field is not None:
+            found[audience.split.field] = Value(exp.cast(self._arm(), "TEXT"), "text")
+        return found
+
+    def _place(self, name: str) -> tuple[Model, str]:
+        """The model that has a column, and its alias: the segment first, then the profiles."""
+        low = name.lower()
+        if any(known.lower() == low for known in self.segment.columns) or not any(
+            known.lower() == low for known in self._profiles.columns
+        ):
+            return self.segment, "t"
+        return self._profiles, "p"
+
+    def _value(self, mapped: Mapped) -> Value:
+        if mapped.column is None:
+            return value(mapped, None, "", self.dialect)
+        if mapped.column == EXTERNAL_ID:
+            return value(mapped, self.key(), "text", self.dialect)
+        model, alias = self._place(mapped.column)
+        return value(
+            mapped, column_of(model, mapped.column, alias), type_of(model, mapped.column, "text"), self.dialect
+        )
+
+    def key(self, alias: str = "t", model: Model | None = None) -> exp.Expr:
+        """The person's key of a model (the segment's, if none is named) as text."""
+        model = model or self.segment
+        name = model.key or self.project.policy.profiles.key
+        found = column_of(model, name, alias)
+        return self.dialect.text(found, type_of(model, name, "text"))
+
+    def rows(self, values: bool) -> exp.Select:
+        """The segment's rows: user_id, member, problem, left_out, and (if asked for) row_hash and the fields' values."""
+        by = self.audience.identify_by
+        key = exp.func("NULLIF", self.key(), literal(""))
+        reasons: list[tuple[exp.Expr, exp.Expr]] = [(key.copy().is_(exp.null()), literal("null_key"))]
+        member: exp.Expr = key.copy()
+        uses_profiles = self._uses_profiles(values)
+        if by.column != EXTERNAL_ID:
+            model, alias = self._place(str(by.column))
+            text = self.dialect.text(column_of(model, str(by.column), alias), type_of(model, str(by.column), "text"))
+            text = uniform(text, by)
+            fault = problem(by, text)
+            reasons.append((exp.not_(fault.copy().is_(exp.null())), fault))
+            if by.hash is not None:
+                member = case([(fault.copy().is_(exp.null()), hashed(text, by.hash, self.dialect))])
+        query = exp.select(key.as_("user_id"), exp.alias_(member, "member"), copy=False)
+        query = query.select(exp.alias_(exp.cast(case(reasons), "TEXT"), "problem"), copy=False)
+        query = query.from_(self.segment.relation.table("t"), copy=False)
+        if uses_profiles:
+            theirs = self.key("p", self.profiles())
+            query = query.join(
+                self._profiles.relation.table("p"), on=theirs.eq(self.key()), join_type="left", copy=False
+            )
+        query, left_out = self._left_out(query)
+        query = query.select(exp.alias_(exp.cast(left_out, "TEXT"), "left_out"), copy=False)
+        if values:
+            made = [self.fields[name] for name in sorted(self.fields)]
+            query = query.select(exp.alias_(row_hash(made), "row_hash"), copy=False)
+            for number, field in enumerate(self.fields.values()):
+                query = query.select(exp.alias_(field.sent.copy(), f"f{number}"), copy=False)
+        return query
+
+    def payload(self) -> exp.Select:
+        """The segment's people with the fields' values."""
+        query = exp.select(exp.alias_(self.key(), "user_id")).from_(self.segment.relation.table("t"))
+        if self._uses_profiles(True):
+            theirs = self.key("p", self.profiles())
+            query = query.join(self._profiles.relation.table("p"), on=theirs.eq(self.key()), join_type="left")
+        return query.select(*(exp.alias_(field.sent.copy(), f"f{at}") for at, field in enumerate(self.fields.values())))
+
+    def profiles(self) -> Model:
+        """The profiles, with the policy's key as theirs."""
+        model = self._profiles
+        return Model(model.name, model.relation, key=self.project.policy.profiles.key, columns=model.columns)
+
+    def _uses_profiles(self, values: bool) -> bool:
+        names = [self.audience.identify_by.column]
+        if values:
+            names += [mapped.column for mapped in self.audience.fields.values()]
+        return any(name not in (None, EXTERNAL_ID) and self._place(str(name))[1] == "p" for name in names)
+
+    # -- who is left out ------------------------------------------------------------------------------------------
+
+    def _left_out(self, query: exp.Select) -> tuple[exp.Select, exp.Expr]:
+        """The query with the joins that it needs, and why a person is not to be in the audience, or NULL."""
+        audience = self.audience
+        found: list[tuple[exp.Expr, exp.Expr]] = []
+        if audience.exclude:
+            query = self._join(query, "x", self._members_of(audience.exclude))
+            found.append((exp.not_(exp.column("user_id", table="x").is_(exp.null())), literal("excluded")))
+        if audience.consent is not None:
+            query = self._join(query, "y", self._consenting(audience.consent))
+            found.append((exp.column("user_id", table="y").is_(exp.null()), literal("no_consent")))
+        found += self._by_hash()
+        higher = self._higher()
+        if higher:
+            query = self._join(query, "z", self._members_of_audiences(higher))
+            found.append((exp.not_(exp.column("user_id", table="z").is_(exp.null())), literal("other_audience")))
+        return query, case(found)
+
+    def _by_hash(self) -> list[tuple[exp.Expr, exp.Expr]]:
+        audience = self.audience
+        found: list[tuple[exp.Expr, exp.Expr]] = []
+        if audience.control is not None:
+            drawn = exp.func("MD5", exp.DPipe(this=literal(f"audience|{audience.audience}|"), expression=self.key()))
+            found.append((exp.LT(this=drawn, expression=literal(cut(audience.control))), literal("control_group")))
+        if audience.split is not None and audience.split.take is not None:
+            mine = exp.EQ(this=self._arm(), expression=literal(audience.split.take))
+            found.append((exp.not_(mine), literal("other_arm")))
+        return found
+
+    def _arm(self) -> exp.Expr:
+        """The arm that a person falls into: the same for every audience that names the split."""
+        split = self.audience.split
+        if split is None:
+            raise AssertionError("only an audience with a split has arms")
+        drawn = exp.func("MD5", exp.DPipe(this=literal(f"split|{split.name}|"), expression=self.key()))
+        whole, upto = sum(split.arms.values()), 0
+        pairs = []
+        for name, weight in list(split.arms.items())[:-1]:
+            upto += weight
+            pairs.append((exp.LT(this=drawn.copy(), expression=literal(cut(Fraction(upto, whole)))), literal(name)))
+        return case(pairs, literal(list(split.arms)[-1]))
+
+    def barred(self, query: exp.Select, source: str) -> tuple[exp.Select, exp.Expr]:
+        """The query with joins by `source.user_id`, and why that person must not be at the destination, or NULL.
+
+        Asked of those who may have left the segment: an exclusion or a withdrawn consent outlives that.
+        """
+        key = exp.column("user_id", table=source)
+        lists = []
+        if self.audience.exclude:
+            lists.append(("bx", self._members_of(self.audience.exclude), False, "excluded"))
+        if self.audience.consent is not None:
+            lists.append(("by", self._consenting(self.audience.consent), True, "no_consent"))
+        found: list[tuple[exp.Expr, exp.Expr]] = []
+        for alias, people, is_allowed, reason in lists:
+            on = exp.column("user_id", table=alias)
+            query = query.join(people.subquery(alias), on=on.eq(key.copy()), join_type="left", copy=False)
+            is_missing = on.copy().is_(exp.null())
+            found.append((is_missing if is_allowed else exp.not_(is_missing), literal(reason)))
+        return query, case(found)
+
+    def _join(self, query: exp.Select, alias: str, people: exp.Query) -> exp.Select:
+        on = exp.column("user_id", table=alias).eq(self.key())
+        return query.join(people.subquery(alias), on=on, join_type="left", copy=False)
+
+    def _members_of(self, segments: tuple[str, ...]) -> exp.Query:
+        parts: list[exp.Query] = []
+        for name in segments:
+            model = self.project.models[name]
+            key = self.key("t", model)
+            parts.append(exp.select(exp.alias_(key, "user_id")).from_(model.relation.table("t")))
+        return _union(parts)
+
+    def _consenting(self, name: str) -> exp.Query:
+        channel = self.project.policy.channels[name]
+        model = self.profiles()
+        address = self.dialect.text(column_of(model, channel.address, "t"), type_of(model, channel.address, "text"))
+        reachable = exp.and_(exp.not_(address.is_(exp.null())), exp.NEQ(this=address.copy(), expression=literal("")))
+        agreed = exp.and_(reachable, consent(self.dialect, model, channel))
+        people = exp.select(exp.alias_(self.key("t", model), "user_id")).from_(model.relation.table("t"))
+        return people.where(agreed).distinct()
+
+    def _higher(self) -> list[Audience]:
+        """The audiences of the same group that come before this one."""
+        mine = self.audience
+        if mine.priority is None:
+            return []
+        rank = (-mine.priority, mine.audience)
+        return [
+            other for other in self.project.audiences
+            if other.priority is not None and other.exclusive == mine.exclusive
+            and (-other.priority, other.audience) < rank
+        ]  # fmt: skip
+
+    def _members_of_audiences(self, others: list[Audience]) -> exp.Query:
+        """Everybody whom an audience of higher priority would take, whether or not another one of them takes them first."""
+        parts: list[exp.Query] = []
+        for other in others:
+            alone = other.model_copy(update={"priority": None, "group": None})
+            source = Source(self.project, self.dialect, alone).rows(values=False)
+            wanted = (
+                exp.select("o.user_id").from_(source.subquery("o")).where("o.left_out IS NULL AND o.problem IS NULL")
+            )
+            parts.append(wanted)
+        return _union(parts)
+
+
+def _union(parts: list[exp.Query]) -> exp.Query:
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = exp.union(whole, part, distinct=True)
+    return whole if len(parts) > 1 else exp.select("u.user_id").distinct().from_(whole.subquery("u"))
