@@ -77,6 +77,7 @@ suppression lists is taken, and an event `dropped` follows."""
                 for message, address in zip(batch, self.distinct_recipients(batch), strict=True)
             ],
             "from": _person(self.sender_name, self.sender),
+            "subject": self.subject(first),  # required, though each personalization has its own
             # Plain text must come first.
             "content": [
                 {"type": kind, "value": first.content[block]}
