@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import pyarrow as pa
 
+from activate.audience import Mapped
 from activate.project import Relation
 from activate.providers.base import HttpAnswer, HttpRequest, Limits, Token
 from activate.providers.options import COMMON, Option
@@ -207,6 +208,17 @@ class Destination(abc.ABC):
         """Whether several audiences may be kept there with these options (perhaps unresolved)."""
         del options
         return True
+
+    @classmethod
+    def audience_problems(
+        cls, options: Mapping[str, Any], identify_by: Mapped, fields: Mapping[str, Mapped]
+    ) -> list[str]:
+        """Return why an audience cannot be kept there, each as a sentence: an identifier or a field that does not fit.
+
+        Asked at lint; `options` may be unresolved. `fields` are the mapped values by the destination's name for them.
+        """
+        del options, identify_by, fields
+        return []
 
     @property
     def abilities(self) -> Abilities:

@@ -15,6 +15,8 @@ DESTINATIONS: Catalogue[type[Destination]] = Catalogue({
     "table": "activate.destinations.table:Table",
     "file": "activate.destinations.file:AudienceFile",
     "webhook": "activate.destinations.webhook:AudienceWebhook",
+    # e-mail
+    "mailchimp": "activate.destinations.mailchimp:Mailchimp",
 })  # fmt: skip
 
 

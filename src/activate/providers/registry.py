@@ -15,6 +15,11 @@ PROVIDERS: Catalogue[type[Provider]] = Catalogue({
     "file": "activate.providers.file:File",
     "webhook": "activate.providers.webhook:Webhook",
     "smtp": "activate.providers.smtp:Smtp",
+    # e-mail
+    "sendgrid": "activate.providers.sendgrid:Sendgrid",
+    "ses": "activate.providers.ses:Ses",
+    "mailgun": "activate.providers.mailgun:Mailgun",
+    "postmark": "activate.providers.postmark:Postmark",
 })  # fmt: skip
 
 
