@@ -15,6 +15,11 @@ PROVIDERS: Catalogue[type[Provider]] = Catalogue({
     "file": "activate.providers.file:File",
     "webhook": "activate.providers.webhook:Webhook",
     "smtp": "activate.providers.smtp:Smtp",
+    "twilio": "activate.providers.twilio:Twilio",
+    "whatsapp": "activate.providers.whatsapp:WhatsApp",
+    "slack": "activate.providers.slack:Slack",
+    "telegram": "activate.providers.telegram:Telegram",
+    "sendbird": "activate.providers.sendbird:Sendbird",
 })  # fmt: skip
 
 
