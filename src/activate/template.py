@@ -25,6 +25,7 @@ from activate.template_check import Source, TemplateInfo, TemplateMistake, check
 from activate.template_least import BODY, LeastPart, least_parts
 
 __all__ = [
+    "BODY",
     "NAMES",
     "ContextRow",
     "LeastPart",

@@ -54,16 +54,14 @@ _LOST: Mapping[int, Lost] = {
 }
 _LATER = frozenset({
     20429,  # too many requests at once
-    21611,  # the sender's queue is full
-    30001,  # the same, of a service
-    63017,  # too many messages a second
-    63018,  # the same, of WhatsApp
+    21606, 21659, 21703,  # no sender for this person's country, or none at all: it is mended in Twilio
+    21611, 30001,  # the queue of the sender, or of the service, is full
+    63017, 63018,  # too many messages of the account, or of the WhatsApp sender
 })  # fmt: skip
 _OURS = frozenset({
-    21212, 21603, 21606, 21659, 21660,  # the sender
-    21701, 21703, 21704, 21705,  # the messaging service
+    21212, 21603, 21660, 21661, 63002, 63007,  # the sender
+    21701, 21704, 21705,  # the messaging service
     30002,  # the account is suspended
-    63007,  # the sender of the channel
     63038,  # the account's messages of a day are used up
 })  # fmt: skip
 
@@ -97,10 +95,11 @@ STATUSES = """\
 |---|---|
 | 201 | taken; queued at Twilio, whose last word comes to `status_callback` |
 | 429, 20429, 21611, 30001, 63017, 63018 | not taken: too many at once, or the sender's queue is full; tried again |
+| 21606, 21659, 21703 | not taken: no sender for the person's country, or none at all; tried again |
 | 21610 | rejected; the person answered STOP, and is not written to again (`opted_out`) |
 | 21211, 21217, 21614, 21635, 30005, 30006, 63003 | rejected; no such number, or one that takes no messages (`hard_bounce`) |
 | 401, 404, 20xxx, 30002, 63038 | we are refused: this provider stops for this run, no message is lost |
-| 21212, 21603, 21606, 21659, 21660, 2170x, 63007 | the sender or the messaging service is wrong: likewise |
+| 21212, 21603, 21660, 21661, 21701, 21704, 21705, 63002, 63007 | the sender or the messaging service is wrong: likewise |
 | 502, 504 | `unknown`: a proxy lost Twilio |
 | other 5xx | not taken; tried again |
 | any other code | rejected, under Twilio's number |

@@ -13,7 +13,7 @@ from activate.errors import Mistake, nearest
 from activate.load.checks.channels import provider_of
 from activate.load.checks.scene import Scene
 from activate.load.parse import Path_
-from activate.template import TemplateInfo, TemplateMistake, inspect_template, template_names
+from activate.template import BODY, TemplateInfo, TemplateMistake, inspect_template, template_names
 
 FOLDER = "rules/templates"
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-/.]*")
@@ -93,7 +93,7 @@ def _content(scene: Scene, use: Use, info: TemplateInfo) -> Iterator[Mistake]:
         return
     provider, section = found
     for block in provider.capabilities.needs:
-        if block not in info.blocks:
+        if block not in (info.blocks or (BODY,)):
             message = f"the channel {use.channel!r} goes out by {provider.type}, which needs the block {block!r}"
             yield Mistake(f"{FOLDER}/{info.name}", 1, message)
     line = _line(scene, info.name, "unsubscribe_url")
