@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from activate.providers.base import (
     Answer,
@@ -20,7 +22,7 @@ from activate.providers.base import (
     safe_code,
     safe_id,
 )
-from activate.providers.json_api import api_url, json_object, json_request
+from activate.providers.json_api import USER_AGENT, api_url, json_object
 from activate.providers.options import Option
 
 _TEXT = 40_000
@@ -40,7 +42,7 @@ _IN_DOUBT = frozenset({"internal_error", "fatal_error"})
 
 
 class Slack(Provider):
-    """One POST per message to `chat.postMessage`, as JSON with the bot's token.
+    """One POST per message to `chat.postMessage`, form-encoded, with the bot's token.
 
     Source: docs.slack.dev/reference/methods/chat.postMessage (text is cut off beyond 40,000 characters; one message per
     second and channel, several hundred a minute and workspace), docs.slack.dev/apis/web-api/rate-limits (429 with
@@ -88,8 +90,8 @@ channel Slack takes one message per second."""
         self._url = f"{self.options['url'].rstrip('/')}/chat.postMessage"
         self._headers = {
             "Authorization": f"Bearer {self.options['token']}",
-            "Content-Type": "application/json; charset=utf-8",
-        }
+            "Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json", "User-Agent": USER_AGENT,
+        }  # fmt: skip
 
     def refuses(self, message: Outgoing) -> str | None:
         most = _SECTION if message.content.get("media_url") else _TEXT
@@ -109,19 +111,23 @@ channel Slack takes one message per second."""
     def build(self, batch: Sequence[Outgoing], at: dt.datetime) -> HttpRequest:
         del at
         message = batch[0]
-        text, picture, unfurl = self._text(message), message.content.get("media_url"), self.options["unfurl"]
-        body: dict[str, Any] = {
-            "channel": message.address, "text": text, "mrkdwn": self.options["markup"],
-            "unfurl_links": unfurl, "unfurl_media": unfurl,
-        }  # fmt: skip
+        text, picture = self._text(message), message.content.get("media_url")
+        markup, unfurl = (str(self.options[name]).lower() for name in ("markup", "unfurl"))
+        form = {
+            "channel": message.address,
+            "text": text,
+            "mrkdwn": markup,
+            "unfurl_links": unfurl,
+            "unfurl_media": unfurl,
+        }
         if picture:
-            kind = "mrkdwn" if self.options["markup"] else "plain_text"
-            shown = text if self.options["markup"] else message.content["body"]
-            body["blocks"] = [
+            kind, shown = ("mrkdwn", text) if self.options["markup"] else ("plain_text", message.content["body"])
+            blocks = [
                 {"type": "section", "text": {"type": kind, "text": shown}},
                 {"type": "image", "image_url": picture, "alt_text": message.content.get("media_alt") or "picture"},
             ]
-        return json_request(self._url, self._headers, body)
+            form["blocks"] = json.dumps(blocks, ensure_ascii=False)
+        return HttpRequest("POST", self._url, self._headers, urlencode(form).encode())
 
     def _text(self, message: Outgoing) -> str:
         text = message.content.get("body", "")

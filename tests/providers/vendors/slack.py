@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import parse_qs
 
 from activate.providers.base import HttpAnswer, HttpRequest, Lost, Outgoing, Request, Status
 from tests.providers.vendors import SECRET
@@ -21,13 +22,13 @@ class Peer:
         assert isinstance(request, HttpRequest)
         assert (request.method, request.url) == ("POST", "https://slack.com/api/chat.postMessage")
         assert request.headers["Authorization"] == f"Bearer {SECRET}"
-        assert request.headers["Content-Type"] == "application/json; charset=utf-8"
-        body = json.loads(request.body)
-        assert body == {
-            "channel": batch[0].address, "text": "1 &lt; 2 &amp; *not bold*", "mrkdwn": False,
-            "unfurl_links": False, "unfurl_media": False,
+        assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
+        form = parse_qs(request.body.decode("ascii"), strict_parsing=True)
+        assert form == {
+            "channel": [batch[0].address], "text": ["1 &lt; 2 &amp; *not bold*"], "mrkdwn": ["false"],
+            "unfurl_links": ["false"], "unfurl_media": ["false"],
         }  # fmt: skip
-        message = {"text": body["text"], "type": "message", "subtype": "bot_message", "ts": "1503435956.000247"}
+        message = {"text": form["text"][0], "type": "message", "subtype": "bot_message", "ts": "1503435956.000247"}
         answer = {"ok": True, "channel": "D0123", "ts": "1503435956.000247", "message": message}
         return HttpAnswer(200, {}, json.dumps(answer).encode())
 
