@@ -22,10 +22,13 @@ from activate.errors import ActivateError
 from activate.sandbox import MAX_OUTPUT, ContextRow, ProfileRow, Sandbox, TemplateLimit, UnknownName
 from activate.straight import straight
 from activate.template_check import Source, TemplateInfo, TemplateMistake, check
+from activate.template_least import BODY, LeastPart, least_parts
 
 __all__ = [
+    "BODY",
     "NAMES",
     "ContextRow",
+    "LeastPart",
     "ProfileRow",
     "Template",
     "TemplateAbort",
@@ -34,6 +37,7 @@ __all__ = [
     "TemplateMistake",
     "Templates",
     "inspect_template",
+    "least_content",
     "template_names",
 ]
 
@@ -49,7 +53,6 @@ NAMES: Mapping[str, str] = {
     "time_zone": "The person's IANA time zone (else the policy's `unknown_zone`, else UTC).",
     "unsubscribe_url": "The person's own link to unsubscribe; only where the provider is set up for it.",
 }
-BODY = "body"
 _REASON_LENGTH = 200
 _HANDFUL = 64
 
@@ -90,6 +93,13 @@ def inspect_template(path: Path, root: Path | None = None) -> TemplateInfo:
     folder = root or path.parent
     environment = _environment(folder, escape=False)
     return check(environment, path.relative_to(folder).as_posix(), frozenset(NAMES))[0]
+
+
+def least_content(path: Path, root: Path) -> dict[str, LeastPart]:
+    """What each block of a template file prints at the least, whoever it is for. Raises TemplateMistake."""
+    environment = _environment(root, escape=False)
+    _, sources = check(environment, path.relative_to(root).as_posix(), frozenset(NAMES))
+    return least_parts(sources)
 
 
 def _environment(folder: Path, escape: bool) -> Sandbox:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -18,6 +20,7 @@ from activate.deliver.carry import InDoubt, NotTaken
 from activate.providers.base import HttpAnswer, HttpRequest, Request, Unusable
 
 _MAX_ANSWER = 1_000_000
+_WAYS = 1_000
 _CONNECT_SECONDS = 5.0
 _HANDSHAKE = ("CERTIFICATE", "HANDSHAKE", "PROTOCOL", "UNRECOGNIZED_NAME", "VERSION", "UNKNOWN_CA")
 # The request was never sent. (A ProxyError comes before the tunnel stands.)
@@ -27,6 +30,24 @@ _NEVER_SENT = (
     urllib3.exceptions.NameResolutionError,
     urllib3.exceptions.ProxyError,
 )
+
+
+class _Silence(logging.Filter):
+    """Keeps what a thread is asking for out of urllib3's debug lines: a path can hold a token or an address."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        target = getattr(self.asked, "target", None)
+        if target is not None and isinstance(record.args, tuple):
+            record.args = tuple("..." if argument == target else argument for argument in record.args)
+        return True
+
+
+_SILENCE = _Silence()
+logging.getLogger("urllib3.connectionpool").addFilter(_SILENCE)
 
 
 class HttpCarrier:
@@ -53,6 +74,7 @@ class HttpCarrier:
         assert isinstance(request, HttpRequest)
         pool, target = self._ways.get(request.url) or self._find_way(request)
         deadline = self._monotonic() + self._seconds
+        _SILENCE.asked.target = target
         try:
             response = pool.urlopen(
                 request.method, target, body=request.body, headers=request.headers, retries=False, redirect=False,
@@ -60,6 +82,8 @@ class HttpCarrier:
             )  # fmt: skip
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _meaning(error) from None
+        finally:
+            _SILENCE.asked.target = None
         try:
             body = self._body(response, deadline)
         except (urllib3.exceptions.HTTPError, OSError):
@@ -80,6 +104,8 @@ class HttpCarrier:
             adapter.cert_verify(pool, prepared.url, verify, cert)
         except (requests.RequestException, OSError, ValueError):
             raise Unusable("bad_url", "the provider's url cannot be used") from None
+        if len(self._ways) >= _WAYS:  # a provider whose addresses hold the person's: each is asked for once
+            self._ways.clear()
         self._ways[request.url] = (pool, adapter.request_url(prepared, proxies))
         return self._ways[request.url]
 

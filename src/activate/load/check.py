@@ -11,6 +11,7 @@ from activate.load.checks.campaigns import experiments
 from activate.load.checks.caps import caps
 from activate.load.checks.channels import channels, providers
 from activate.load.checks.columns import contract_columns, expressions, match_properties, policy_columns
+from activate.load.checks.fitness import fitness
 from activate.load.checks.models import contracts, contradictions, load_times, models_exist
 from activate.load.checks.scene import Scene
 from activate.load.checks.templates import templates
@@ -30,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     channels,
     providers,
     templates,
+    fitness,
     campaign_life,
     expiries,
     windows,

@@ -74,6 +74,12 @@ class Token(NamedTuple):
         return f"Token(seconds={self.seconds!r})"
 
 
+class Advice(str):
+    """A sentence of `misfits` about something that can be sent all the same: lint tells it as a warning."""
+
+    __slots__ = ()
+
+
 class Unusable(ActivateError):
     """The provider as a whole refuses us (credentials, address of the endpoint): no message is to blame."""
 
@@ -84,10 +90,10 @@ class Unusable(ActivateError):
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """An HTTP request to make; header values may be secrets."""
+    """An HTTP request to make. Header values may be secrets, and a path may hold a token or an address."""
 
     method: str
-    url: str
+    url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
@@ -223,6 +229,7 @@ class Provider(abc.ABC):
 
         Asked at lint: `content` are the template's blocks with nothing filled in, `kind` is the campaign's class
         (`marketing` or `transactional`), `options` may be unresolved. What depends on the person, `refuses` tells.
+        A sentence that names a block (`subject`) is told at that block's line; `Advice` is only a warning.
         """
         del options, channel, content, kind
         return []
@@ -296,6 +303,11 @@ class Provider(abc.ABC):
         code = None if status == "accepted" else f"smtp_{answer.code}"
         lost: Lost | None = "hard_bounce" if status == "rejected" and answer.enhanced in _NO_MAILBOX else None
         return [Outcome(message.message_id, status, None, code, answer.enhanced, lost) for message in batch]
+
+    def asked_wait(self, answer: HttpAnswer) -> float | None:
+        """Seconds that an answer asks us to wait otherwise than by the header `Retry-After`; None if it does not."""
+        del answer
+        return None
 
     def splits(self, answer: Answer) -> bool:
         """Whether the whole batch was refused because of some of its messages, so that halves are worth a try."""

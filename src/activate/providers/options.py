@@ -71,6 +71,18 @@ def read_options(declared: tuple[Option, ...], options: Mapping[str, Any]) -> di
     return {option.name: _value(option, options.get(option.name)) for option in declared}
 
 
+def stated(declared: tuple[Option, ...], options: Mapping[str, Any], name: str) -> Any:
+    """An option's value at lint time, its default included; None where it is still `{{ ... }}` or wrong."""
+    option = next(option for option in declared if option.name == name)
+    value = options.get(name)
+    if _is_template(value):
+        return None
+    try:
+        return _value(option, value)
+    except (ValueError, TypeError):
+        return None
+
+
 def options_table(declared: tuple[Option, ...]) -> str:
     """The options as a table in Markdown, for the generated pages."""
     rows = ["| option | | default | meaning |", "|---|---|---|---|"]

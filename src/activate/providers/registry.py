@@ -20,6 +20,11 @@ PROVIDERS: Catalogue[type[Provider]] = Catalogue({
     "ses": "activate.providers.ses:Ses",
     "mailgun": "activate.providers.mailgun:Mailgun",
     "postmark": "activate.providers.postmark:Postmark",
+    "twilio": "activate.providers.twilio:Twilio",
+    "whatsapp": "activate.providers.whatsapp:WhatsApp",
+    "slack": "activate.providers.slack:Slack",
+    "telegram": "activate.providers.telegram:Telegram",
+    "sendbird": "activate.providers.sendbird:Sendbird",
 })  # fmt: skip
 
 

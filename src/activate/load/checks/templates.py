@@ -13,14 +13,14 @@ from activate.errors import Mistake, nearest
 from activate.load.checks.channels import provider_of
 from activate.load.checks.scene import Scene
 from activate.load.parse import Path_
-from activate.template import TemplateInfo, TemplateMistake, inspect_template, template_names
+from activate.template import BODY, TemplateInfo, TemplateMistake, inspect_template, template_names
 
 FOLDER = "rules/templates"
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-/.]*")
 
 
 @dataclass(frozen=True)
-class _Use:
+class Use:
     """One place where a template is needed: a campaign's step on a channel, by one arm of the experiment."""
 
     campaign: Campaign
@@ -35,8 +35,8 @@ def templates(scene: Scene) -> Iterator[Mistake]:
     folder = scene.project.templates
     told: set[Mistake] = set()
     inspect = lru_cache(maxsize=None)(lambda name: _inspect(folder, name))
-    for use in _uses(scene):
-        name = _find(folder, use)
+    for use in uses(scene):
+        name = find(folder, use)
         if name is None:
             found: Iterator[Mistake] = iter([_missing(scene, use, folder)])
         else:
@@ -48,24 +48,26 @@ def templates(scene: Scene) -> Iterator[Mistake]:
                 yield mistake
 
 
-def _uses(scene: Scene) -> Iterator[_Use]:
+def uses(scene: Scene) -> Iterator[Use]:
+    """Every place where a template is needed, on channels that there are."""
     for campaign in scene.project.campaigns:
         arms: list[str | None] = [variant.name for variant in campaign.variants] or [None]
         for index, step in enumerate(campaign.steps):
             for channel in dict.fromkeys(step.channels):
                 if channel in scene.project.policy.channels:
                     for arm in dict.fromkeys(arms):
-                        yield _Use(campaign, ("steps", index, "template"), step.template, channel, arm)
+                        yield Use(campaign, ("steps", index, "template"), step.template, channel, arm)
 
 
-def _find(folder: Path, use: _Use) -> str | None:
+def find(folder: Path, use: Use) -> str | None:
+    """The template's file, relative to its folder; None if there is none, or the name is no file's."""
     if not _SAFE.fullmatch(use.template) or ".." in use.template:
         return None
     names = template_names(use.template, use.channel, use.variant)
     return next((name for name in names if (folder / name).is_file()), None)
 
 
-def _missing(scene: Scene, use: _Use, folder: Path) -> Mistake:
+def _missing(scene: Scene, use: Use, folder: Path) -> Mistake:
     if not _SAFE.fullmatch(use.template) or ".." in use.template:
         message = f"{use.template!r} is not a template's name; allowed: letters, digits, `_`, `-`, and `/` for folders"
         return scene.mistake(use.campaign, use.path, message)
@@ -83,7 +85,7 @@ def _inspect(folder: Path, name: str) -> TemplateInfo | Mistake:
         return Mistake(f"{FOLDER}/{error.file or name}", error.line, error.message)
 
 
-def _content(scene: Scene, use: _Use, info: TemplateInfo) -> Iterator[Mistake]:
+def _content(scene: Scene, use: Use, info: TemplateInfo) -> Iterator[Mistake]:
     """What a template needs that the campaign's people, or the channel's provider, do not have."""
     yield from _fields(scene, use, info)
     found = provider_of(scene.project.policy, use.channel)
@@ -91,7 +93,7 @@ def _content(scene: Scene, use: _Use, info: TemplateInfo) -> Iterator[Mistake]:
         return
     provider, section = found
     for block in provider.capabilities.needs:
-        if block not in info.blocks:
+        if block not in (info.blocks or (BODY,)):
             message = f"the channel {use.channel!r} goes out by {provider.type}, which needs the block {block!r}"
             yield Mistake(f"{FOLDER}/{info.name}", 1, message)
     line = _line(scene, info.name, "unsubscribe_url")
@@ -104,7 +106,7 @@ def _content(scene: Scene, use: _Use, info: TemplateInfo) -> Iterator[Mistake]:
         yield Mistake(f"{FOLDER}/{info.name}", line, message)
 
 
-def _fields(scene: Scene, use: _Use, info: TemplateInfo) -> Iterator[Mistake]:
+def _fields(scene: Scene, use: Use, info: TemplateInfo) -> Iterator[Mistake]:
     for row, field in sorted(info.fields):
         model = scene.project.policy.profiles.model if row == "profile" else use.campaign.enter.model
         file, line = f"{FOLDER}/{info.name}", _line(scene, info.name, field, row)
