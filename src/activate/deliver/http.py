@@ -1,4 +1,4 @@
-"""Speaks HTTP: one reused connection per thread, time limits that hold, and failures told apart by what they mean."""
+"""Speaks HTTP: reused connections per thread, time limits that hold, and failures told apart by what they mean."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from activate.providers.base import HttpAnswer, HttpRequest, Request, Unusable
 
 _MAX_ANSWER = 1_000_000
 _CONNECT_SECONDS = 5.0
+_HOSTS = 8  # connections kept per thread: an API and where its tokens come from, or several push services
+_ADDRESSES = 256  # where each address leads is remembered for so many: some APIs have one for each device
 _HANDSHAKE = ("CERTIFICATE", "HANDSHAKE", "PROTOCOL", "UNRECOGNIZED_NAME", "VERSION", "UNKNOWN_CA")
 # The request was never sent. (A ProxyError comes before the tunnel stands.)
 _NEVER_SENT = (
@@ -30,7 +32,7 @@ _NEVER_SENT = (
 
 
 class HttpCarrier:
-    """Posts requests over one kept-alive connection, without cookies, redirects or retries of its own.
+    """Posts requests over kept-alive connections, one for each host, without cookies, redirects or retries of its own.
 
     `requests` says how to connect (proxies, certificates and so on, as the environment has them) and owns the
     connection pool; the posting itself is its pool's, which is twice as fast as making a `Response` for each answer.
@@ -40,7 +42,7 @@ class HttpCarrier:
         self._seconds = timeout_seconds
         self._timeout = urllib3.Timeout(connect=min(_CONNECT_SECONDS, timeout_seconds), read=timeout_seconds)
         self._monotonic = monotonic
-        self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1)
+        self._adapter = HTTPAdapter(pool_connections=_HOSTS, pool_maxsize=1)
         self._ways: dict[str, tuple[urllib3.HTTPConnectionPool, str]] = {}
 
     def close(self) -> None:
@@ -51,7 +53,9 @@ class HttpCarrier:
 
     def carry(self, request: Request) -> HttpAnswer:
         assert isinstance(request, HttpRequest)
-        pool, target = self._ways.get(request.url) or self._find_way(request)
+        way = self._ways.get(request.url)
+        # The least used of many hosts is forgotten by the adapter, which closes its pool.
+        pool, target = way if way is not None and way[0].pool is not None else self._find_way(request)
         deadline = self._monotonic() + self._seconds
         try:
             response = pool.urlopen(
@@ -80,6 +84,8 @@ class HttpCarrier:
             adapter.cert_verify(pool, prepared.url, verify, cert)
         except (requests.RequestException, OSError, ValueError):
             raise Unusable("bad_url", "the provider's url cannot be used") from None
+        if len(self._ways) >= _ADDRESSES:
+            self._ways.clear()
         self._ways[request.url] = (pool, adapter.request_url(prepared, proxies))
         return self._ways[request.url]
 

@@ -84,10 +84,10 @@ class Unusable(ActivateError):
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """An HTTP request to make; header values may be secrets."""
+    """An HTTP request to make. Header values may be secrets; the url may hold one, or a device's address."""
 
     method: str
-    url: str
+    url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
@@ -173,7 +173,7 @@ class Provider(abc.ABC):
 
     type: ClassVar[str]
     summary: ClassVar[str]
-    transport: ClassVar[Literal["http", "mail", "file"]] = "http"
+    transport: ClassVar[Literal["http", "http2", "mail", "file"]] = "http"
     example: ClassVar[Mapping[str, Any]] = {}
     declared: ClassVar[tuple[Option, ...]] = ()
     defaults: ClassVar[Limits] = Limits()

@@ -15,6 +15,11 @@ PROVIDERS: Catalogue[type[Provider]] = Catalogue({
     "file": "activate.providers.file:File",
     "webhook": "activate.providers.webhook:Webhook",
     "smtp": "activate.providers.smtp:Smtp",
+    "fcm": "activate.providers.fcm:Fcm",
+    "apns": "activate.providers.apns:Apns",
+    "webpush": "activate.providers.webpush:WebPush",
+    "onesignal": "activate.providers.onesignal:OneSignal",
+    "chabok": "activate.providers.chabok:Chabok",
 })  # fmt: skip
 
 
