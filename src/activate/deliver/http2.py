@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
-from requests.certs import where
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from activate.deliver.carry import InDoubt, NotTaken
 from activate.errors import SettingsError
@@ -85,7 +85,7 @@ class Http2Carrier:
         try:
             settings: Any = requests.Session().merge_environment_settings(request.url, {}, None, None, None)
             proxy = requests.utils.select_proxy(request.url, settings["proxies"])
-            bundle = settings["verify"] if isinstance(settings["verify"], str) else where()
+            bundle = settings["verify"] if isinstance(settings["verify"], str) else DEFAULT_CA_BUNDLE_PATH
             is_folder = Path(bundle).is_dir()
             trusted = ssl.create_default_context(
                 cafile=None if is_folder else bundle, capath=bundle if is_folder else None

@@ -21,12 +21,11 @@ from activate.providers.base import (
     Provider,
     Unusable,
     safe_code,
-    safe_id,
 )
-from activate.providers.json_api import api_url, json_object, json_request
+from activate.providers.json_api import api_url, json_request
 from activate.providers.jwt import check_key, es256, p256_key
 from activate.providers.options import Option
-from activate.providers.push import collapse_id, data_of, size, too_long, uuid_of
+from activate.providers.push import collapse_id, data_of, reason_of, size, too_long, uuid_of
 
 _PAYLOAD = 4_096
 _RENEWED_EVERY = 1_800
@@ -160,9 +159,9 @@ of over an hour, and those renewed more often than every 20 minutes.
     def read_http(self, answer: HttpAnswer, batch: Sequence[Outgoing]) -> list[Outcome]:
         message = batch[0]
         if 200 <= answer.status < 300:
-            return [Outcome(message.message_id, "accepted", safe_id(answer.headers.get("apns-id"), message))]
-        reason = json_object(answer).get("reason")
-        code = safe_code(reason, message) if isinstance(reason, str) else f"http_{answer.status}"
+            return [Outcome(message.message_id, "accepted", _canonical(answer.headers.get("apns-id", "")))]
+        reason = reason_of(answer)
+        code = safe_code(reason or f"http_{answer.status}", message)
         if answer.status == 410 or (answer.status == 400 and reason in _GONE):
             return [Outcome(message.message_id, "rejected", None, code, None, "unregistered")]
         if answer.status == 403 or (answer.status == 400 and reason in _OURS):
@@ -175,7 +174,11 @@ of over an hour, and those renewed more often than every 20 minutes.
 
 
 def _apns_id(message_id: str) -> str:
+    return _canonical(message_id) or uuid_of(message_id)
+
+
+def _canonical(value: str) -> str | None:
     try:
-        return str(uuid.UUID(message_id))
+        return str(uuid.UUID(value))
     except ValueError:
-        return uuid_of(message_id)
+        return None

@@ -35,6 +35,8 @@ _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105  # an address
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _NO_LABEL = re.compile(r"[^A-Za-z0-9\-_.~%]")
+_CODE = re.compile(r"[A-Z][A-Z_]{2,39}")
+_NAME = re.compile(r"projects/[^/]+/messages/([\w:%.\-]{1,100})")
 _RESERVED = re.compile(r"(from|message_type|(google|gcm).*)\Z")
 
 
@@ -179,11 +181,11 @@ and answers from 400 to 499 count. Events: Firebase reports deliveries to BigQue
         message = batch[0]
         told = json_object(answer)
         if 200 <= answer.status < 300:
-            name = told.get("name")
-            taken_as = safe_id(name.rpartition("/")[2], message) if isinstance(name, str) else None
+            name = _NAME.fullmatch(str(told.get("name")))
+            taken_as = safe_id(name[1], message) if name else None
             return [Outcome(message.message_id, "accepted", taken_as)]
         found = _error_code(told)
-        code = safe_code(found, message) if found else f"http_{answer.status}"
+        code = safe_code(found or f"http_{answer.status}", message)
         if answer.status == 404 and found == "UNREGISTERED":
             return [Outcome(message.message_id, "rejected", None, code, None, "unregistered")]
         if answer.status == 403 and found == "SENDER_ID_MISMATCH":
@@ -214,8 +216,9 @@ def _error_code(told: Mapping[str, Any]) -> str | None:
     if not isinstance(error, dict):
         return None
     details = error.get("details")
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, dict) and isinstance(detail.get("errorCode"), str):
-            return str(detail["errorCode"])
-    status = error.get("status")
-    return status if isinstance(status, str) else None
+    codes = (
+        [detail.get("errorCode") for detail in details if isinstance(detail, dict)] if isinstance(details, list) else []
+    )
+    return next(
+        (code for code in (*codes, error.get("status")) if isinstance(code, str) and _CODE.fullmatch(code)), None
+    )

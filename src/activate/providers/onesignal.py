@@ -16,7 +16,6 @@ from activate.providers.base import (
     Outcome,
     Outgoing,
     Provider,
-    safe_id,
 )
 from activate.providers.json_api import api_url, json_object, json_request
 from activate.providers.options import Option
@@ -29,11 +28,7 @@ _SUBSCRIPTION = "subscription_id"
 
 
 def _check_app(value: str) -> str | None:
-    try:
-        uuid.UUID(value)
-    except ValueError:
-        return f"{value!r} is not an app id, which is a UUID"
-    return None
+    return None if _uuid(value) else f"{value!r} is not an app id, which is a UUID"
 
 
 def _check_target(value: str) -> str | None:
@@ -181,11 +176,12 @@ subscriber within 15 minutes, however they are cut into requests, make it disabl
         errors = told.get("errors")
         invalid = errors.get("invalid_player_ids") if isinstance(errors, dict) else None
         gone = {one for one in invalid if isinstance(one, str)} if isinstance(invalid, list) else set()
-        if known and all(safe_id(known, message) for message in batch):
+        if isinstance(known, str) and known:
             by_subscription = self.options["target"] == _SUBSCRIPTION
+            taken_as = _uuid(known) if known not in {message.address for message in batch} else None
             return [
                 self._not_subscribed(message) if by_subscription and message.address in gone
-                else Outcome(message.message_id, "accepted", str(known))
+                else Outcome(message.message_id, "accepted", taken_as)
                 for message in batch
             ]  # fmt: skip
         if errors and not known:
@@ -195,3 +191,10 @@ subscriber within 15 minutes, however they are cut into requests, make it disabl
     def _not_subscribed(self, message: Outgoing, lost: bool = True) -> Outcome:
         lost = lost and self.options["target"] == _SUBSCRIPTION
         return Outcome(message.message_id, "rejected", None, "not_subscribed", None, "unregistered" if lost else None)
+
+
+def _uuid(value: str) -> str | None:
+    try:
+        return str(uuid.UUID(value))
+    except ValueError:
+        return None

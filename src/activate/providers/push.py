@@ -10,8 +10,10 @@ from typing import Any
 
 import orjson
 
-from activate.providers.base import Outgoing
+from activate.providers.base import HttpAnswer, Outgoing
+from activate.providers.json_api import json_object
 
+_REASON = re.compile(r"[A-Za-z]{3,40}")
 BLOCKS = ("title", "body", "url", "image")
 
 
@@ -48,6 +50,12 @@ def too_long(content: Mapping[str, str], limit: int, service: str) -> list[str]:
     if fixed <= limit:
         return []
     return [f"the fixed text alone takes {fixed:,} bytes; {service} takes {limit:,} with everything filled in"]
+
+
+def reason_of(answer: HttpAnswer) -> str | None:
+    """Apple's word for what is wrong (`{"reason": "BadDeviceToken"}`), or None."""
+    reason = json_object(answer).get("reason")
+    return reason if isinstance(reason, str) and _REASON.fullmatch(reason) else None
 
 
 def uuid_of(*message_ids: str) -> str:

@@ -27,10 +27,10 @@ from activate.providers.base import (
     Unusable,
     safe_code,
 )
-from activate.providers.json_api import USER_AGENT, json_object
+from activate.providers.json_api import USER_AGENT
 from activate.providers.jwt import b64url, check_key, es256, from_b64url, p256_key
 from activate.providers.options import Option
-from activate.providers.push import collapse_id, data_of, size, too_long
+from activate.providers.push import collapse_id, data_of, reason_of, size, too_long
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -246,8 +246,7 @@ hours for the endpoint's host. Web Push knows no repeated messages, so what is `
 
     def read_http(self, answer: HttpAnswer, batch: Sequence[Outgoing]) -> list[Outcome]:
         message = batch[0]
-        reason = json_object(answer).get("reason")  # Apple's; the others give none
-        code = safe_code(reason, message) if isinstance(reason, str) else f"http_{answer.status}"
+        code = safe_code(reason_of(answer) or f"http_{answer.status}", message)  # only Apple gives a reason
         if answer.status in (404, 410):
             return [Outcome(message.message_id, "rejected", None, code, None, "unregistered")]
         try:
