@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -39,6 +40,8 @@ class HttpCarrier:
     """
 
     def __init__(self, timeout_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        # It writes the path of each request to the debug log: some hold a key, or name a device.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
         self._seconds = timeout_seconds
         self._timeout = urllib3.Timeout(connect=min(_CONNECT_SECONDS, timeout_seconds), read=timeout_seconds)
         self._monotonic = monotonic

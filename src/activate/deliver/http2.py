@@ -7,6 +7,7 @@ message in doubt. Apple names several connections as the way to more messages pe
 from __future__ import annotations
 
 import importlib
+import logging
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -45,6 +46,8 @@ class Http2Carrier:
             raise SettingsError(
                 f"HTTP/2 needs a package that is not installed ({error.name}); run: pip install 'dbt-activate[push]'"
             ) from None
+        # It writes every header to the debug log: tokens, and the paths that name devices.
+        logging.getLogger("hpack").setLevel(logging.WARNING)
         self._httpx = httpx
         self._seconds = timeout_seconds
         self._timeout = httpx.Timeout(timeout_seconds, connect=min(_CONNECT_SECONDS, timeout_seconds)).as_dict()
