@@ -132,8 +132,8 @@ def test_connections_are_used_again(peer: Service) -> None:
     assert len(ports) == 1
 
 
-def test_hosts_keep_their_connections_and_many_do_no_harm() -> None:
-    """An API and where its tokens come from take turns; push services are many, and one that was left is found again."""
+def test_each_host_keeps_its_connection() -> None:
+    """An API and where its tokens come from take turns, or several push services."""
     ports: set[Any] = set()
 
     def script(handler: Any, ids: list[str]) -> bool:

@@ -56,9 +56,7 @@ class HttpCarrier:
 
     def carry(self, request: Request) -> HttpAnswer:
         assert isinstance(request, HttpRequest)
-        way = self._ways.get(request.url)
-        # The least used of many hosts is forgotten by the adapter, which closes its pool.
-        pool, target = way if way is not None and way[0].pool is not None else self._find_way(request)
+        pool, target = self._ways.get(request.url) or self._find_way(request)
         deadline = self._monotonic() + self._seconds
         try:
             response = pool.urlopen(
