@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import socket
 import ssl
 import threading
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 import urllib3
-from post_office import Service
+from post_office import Service, service
 
 from activate.deliver.carry import InDoubt, NotTaken
 from activate.deliver.http import HttpCarrier, _meaning
@@ -128,6 +130,45 @@ def test_connections_are_used_again(peer: Service) -> None:
         assert (answer.status, answer.body) == (200, b"{}")
     carrier.close()
     assert len(ports) == 1
+
+
+def test_each_host_keeps_its_connection() -> None:
+    """An API and where its tokens come from take turns, or several push services."""
+    ports: set[Any] = set()
+
+    def script(handler: Any, ids: list[str]) -> bool:
+        ports.add(handler.client_address)
+        return False
+
+    carrier = HttpCarrier(5)
+    with contextlib.ExitStack() as stack:
+        services = [stack.enter_context(service()) for _ in range(10)]
+        for one in services:
+            one.script = script
+        for one in services[:2] * 3 + services * 2:
+            assert carrier.carry(HttpRequest("POST", one.url, {}, b'{"messages": []}')).status == 200
+            if len(services[0].requests) == 3 and len(services[1].requests) == 3:
+                assert len(ports) == 2
+        assert [len(one.requests) for one in services] == [5, 5, *[2] * 8]
+        carrier.close()
+
+
+def test_addresses_of_devices_are_not_remembered_for_ever(peer: Service) -> None:
+    carrier = HttpCarrier(5)
+    for number in range(300):
+        assert carrier.carry(HttpRequest("POST", f"{peer.url}?{number}", {}, b'{"messages": []}')).status == 200
+    assert len(carrier._ways) <= 256
+    carrier.close()
+
+
+def test_nothing_that_is_logged_names_a_path(peer: Service, caplog: pytest.LogCaptureFixture) -> None:
+    """Some hold a key, or name a device."""
+    caplog.set_level(logging.DEBUG)
+    carrier = HttpCarrier(5)
+    carrier.carry(HttpRequest("POST", f"{peer.url}?access_token=hidden", {}, b'{"messages": []}'))
+    carrier.close()
+    assert len(peer.requests) == 1
+    assert "hidden" not in caplog.text
 
 
 def test_redirects_and_cookies_are_not_followed(peer: Service) -> None:

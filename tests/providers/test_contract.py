@@ -58,14 +58,22 @@ class Case:
         return request
 
 
+_DEVIATIONS = {
+    ("webpush", "test_the_same_batch_makes_the_same_request"):
+        "each message is encrypted under a key and a salt of its own (RFC 8291, 3.1; RFC 8188, 2.1)",
+    ("webpush", "test_refused_credentials_blame_no_message"):
+        "one subscription that was made for another key is answered so, and must not stop the others",
+}  # fmt: skip
+
+
 @pytest.fixture(params=list(PROVIDERS))
 def case(request: pytest.FixtureRequest) -> Case:
+    if reason := _DEVIATIONS.get((request.param, request.node.originalname)):
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     return Case(request.param)
 
 
 def test_the_same_batch_makes_the_same_request(case: Case) -> None:
-    if not case.provider.idempotent and type(case.provider).__name__ in ("WebPush",):
-        pytest.xfail("each Web Push message is encrypted under a key of its own (RFC 8291, 3.1)")
     assert case.provider.build(case.batch(), AT) == case.provider.build(case.batch(), AT)
 
 

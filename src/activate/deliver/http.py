@@ -1,4 +1,4 @@
-"""Speaks HTTP: one reused connection per thread, time limits that hold, and failures told apart by what they mean."""
+"""Speaks HTTP: reused connections per thread, time limits that hold, and failures told apart by what they mean."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from activate.deliver.carry import InDoubt, NotTaken
 from activate.providers.base import HttpAnswer, HttpRequest, Request, Unusable
 
 _MAX_ANSWER = 1_000_000
-_WAYS = 1_000
 _CONNECT_SECONDS = 5.0
+_HOSTS = 8  # connections kept per thread: an API and where its tokens come from, or several push services
+_ADDRESSES = 256  # where each address leads is remembered for so many: some APIs have one for each device
 _HANDSHAKE = ("CERTIFICATE", "HANDSHAKE", "PROTOCOL", "UNRECOGNIZED_NAME", "VERSION", "UNKNOWN_CA")
 # The request was never sent. (A ProxyError comes before the tunnel stands.)
 _NEVER_SENT = (
@@ -51,17 +52,19 @@ logging.getLogger("urllib3.connectionpool").addFilter(_SILENCE)
 
 
 class HttpCarrier:
-    """Posts requests over one kept-alive connection, without cookies, redirects or retries of its own.
+    """Posts requests over kept-alive connections, one for each host, without cookies, redirects or retries of its own.
 
     `requests` says how to connect (proxies, certificates and so on, as the environment has them) and owns the
     connection pool; the posting itself is its pool's, which is twice as fast as making a `Response` for each answer.
     """
 
     def __init__(self, timeout_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        # It writes the path of each request to the debug log: some hold a key, or name a device.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
         self._seconds = timeout_seconds
         self._timeout = urllib3.Timeout(connect=min(_CONNECT_SECONDS, timeout_seconds), read=timeout_seconds)
         self._monotonic = monotonic
-        self._adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1)
+        self._adapter = HTTPAdapter(pool_connections=_HOSTS, pool_maxsize=1)
         self._ways: dict[str, tuple[urllib3.HTTPConnectionPool, str]] = {}
 
     def close(self) -> None:
@@ -104,7 +107,7 @@ class HttpCarrier:
             adapter.cert_verify(pool, prepared.url, verify, cert)
         except (requests.RequestException, OSError, ValueError):
             raise Unusable("bad_url", "the provider's url cannot be used") from None
-        if len(self._ways) >= _WAYS:  # a provider whose addresses hold the person's: each is asked for once
+        if len(self._ways) >= _ADDRESSES:
             self._ways.clear()
         self._ways[request.url] = (pool, adapter.request_url(prepared, proxies))
         return self._ways[request.url]

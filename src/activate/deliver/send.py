@@ -20,6 +20,7 @@ from activate.deliver.crew import Crew
 from activate.deliver.files import FileCarrier
 from activate.deliver.hand_over import Batch, Clock, Handed, Line
 from activate.deliver.http import HttpCarrier
+from activate.deliver.http2 import Http2Carrier
 from activate.deliver.mail import MailCarrier
 from activate.deliver.outbox import Outbox
 from activate.deliver.render import Rendered, Renderer
@@ -83,6 +84,8 @@ def carrier_for(provider: Provider) -> Carrier:
     timeout = provider.limits.timeout_seconds
     if provider.transport == "file":
         return FileCarrier()
+    if provider.transport == "http2":
+        return Http2Carrier(timeout)
     return MailCarrier(timeout) if provider.transport == "mail" else HttpCarrier(timeout)
 
 

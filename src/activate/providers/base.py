@@ -179,7 +179,7 @@ class Provider(abc.ABC):
 
     type: ClassVar[str]
     summary: ClassVar[str]
-    transport: ClassVar[Literal["http", "mail", "file"]] = "http"
+    transport: ClassVar[Literal["http", "http2", "mail", "file"]] = "http"
     example: ClassVar[Mapping[str, Any]] = {}
     declared: ClassVar[tuple[Option, ...]] = ()
     defaults: ClassVar[Limits] = Limits()

@@ -25,6 +25,11 @@ PROVIDERS: Catalogue[type[Provider]] = Catalogue({
     "slack": "activate.providers.slack:Slack",
     "telegram": "activate.providers.telegram:Telegram",
     "sendbird": "activate.providers.sendbird:Sendbird",
+    "fcm": "activate.providers.fcm:Fcm",
+    "apns": "activate.providers.apns:Apns",
+    "webpush": "activate.providers.webpush:WebPush",
+    "onesignal": "activate.providers.onesignal:OneSignal",
+    "chabok": "activate.providers.chabok:Chabok",
 })  # fmt: skip
 
 
