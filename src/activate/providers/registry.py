@@ -15,6 +15,8 @@ PROVIDERS: Catalogue[type[Provider]] = Catalogue({
     "file": "activate.providers.file:File",
     "webhook": "activate.providers.webhook:Webhook",
     "smtp": "activate.providers.smtp:Smtp",
+    # Pulled by apps instead of pushed to them.
+    "feed": "activate.providers.feed:Feed",
 })  # fmt: skip
 
 
