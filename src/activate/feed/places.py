@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from queue import Empty, LifoQueue
 from typing import Any, Protocol
 
@@ -117,7 +117,8 @@ class Snapshot:
     """
 
     def __init__(
-        self, file: str, feed: Relation, engagements: Relation, *, most_stale: float = 900.0, pause: float = 2.0
+        self, file: str, feed: Relation, engagements: Relation, *, most_stale: float = 900.0, pause: float = 2.0,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._file = file
         self._feed = Relation(feed.schema, feed.name, _SOURCE)
@@ -127,10 +128,12 @@ class Snapshot:
         self._one_copies = threading.Lock()
         self._copy: DuckDB | None = None
         self._version: object = None
-        self._current_at = self._tried_at = float("-inf")
+        self._trouble = "not_read"
+        self._monotonic = monotonic
+        self._current_at = self._next_at = float("-inf")
 
     def rows(self, wanted: Wanted) -> Rows:
-        copy = self._current()
+        copy = self._current(wanted.now)
         try:
             reader = copy.clone()
             try:
@@ -144,34 +147,37 @@ class Snapshot:
     def close(self) -> None:
         self._copy = None
 
-    def _current(self) -> DuckDB:
-        if self._copy is None or time.monotonic() - self._tried_at >= self._pause:
-            # Whoever comes while another copies is answered from the copy before, if there is one.
-            if self._one_copies.acquire(blocking=self._copy is None):
-                try:
-                    self._look()
-                finally:
-                    self._one_copies.release()
-        if self._copy is None or time.monotonic() - self._current_at > self._most_stale:
-            raise Unavailable("warehouse_held")
+    def _current(self, now: dt.datetime) -> DuckDB:
+        # Whoever comes while another copies is answered from the copy before, if there is one.
+        if self._is_time() and self._one_copies.acquire(blocking=self._copy is None):
+            try:
+                self._look(now)
+            finally:
+                self._one_copies.release()
+        if self._copy is None or self._monotonic() - self._current_at > self._most_stale:
+            raise Unavailable(self._trouble)
         return self._copy
 
-    def _look(self) -> None:
+    def _is_time(self) -> bool:
+        return self._monotonic() >= self._next_at
+
+    def _look(self, now: dt.datetime) -> None:
         """Copy the file if it has changed and nobody holds it."""
-        if time.monotonic() - self._tried_at < self._pause:
-            return
-        began = time.monotonic()
+        if not self._is_time():
+            return  # another thread has just done it
+        began = self._monotonic()
         version = _version(self._file)
         try:
             if self._copy is None or version != self._version:
-                self._copy, self._version = self._copied(), version
+                self._copy, self._version = self._copied(now), version
             self._current_at = began
-        except WarehouseError:
-            pass  # held by another process, or not made yet
+        except WarehouseError as error:
+            self._trouble = error.code  # held by another process, not made yet, or not as we know it
         # A large copy is made less often, so that writers find the file free most of the time.
-        self._tried_at = time.monotonic() + 4 * (time.monotonic() - began)
+        ended = self._monotonic()
+        self._next_at = ended + max(self._pause, 4 * (ended - began))
 
-    def _copied(self) -> DuckDB:
+    def _copied(self, now: dt.datetime) -> DuckDB:
         copy = DuckDB.open(":memory:")
         copy.execute("SET preserve_insertion_order = true")
         quoted = self._file.replace("'", "''")
@@ -180,7 +186,7 @@ class Snapshot:
             there = copy.columns([self._feed, self._engagements])
             if self._feed in there:
                 engagements = self._engagements if self._engagements in there else None
-                rows = live(self._feed, engagements, dt.datetime.now(dt.UTC).replace(tzinfo=None))
+                rows = live(self._feed, engagements, now)
                 # In order, so that a person's rows lie together and the others' blocks are passed over.
                 copy.execute(f"CREATE TABLE main.items AS {copy.sql(rows.order_by('i.user_id'))}")
             else:
@@ -201,7 +207,7 @@ def _version(file: str) -> object:
     found: list[tuple[int, int] | None] = []
     for name in (file, f"{file}.wal"):
         try:
-            status = os.stat(name)
+            status = Path(name).stat()
         except OSError:
             found.append(None)
         else:

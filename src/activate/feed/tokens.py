@@ -67,9 +67,10 @@ class Keys:
 
 
 def _verified(token: str, secret: bytes) -> dict[str, Any] | None:
-    required = {"require": ["sub", "aud", "exp"]}
     try:
-        claims: dict[str, Any] = jwt.decode(token, secret, [_ALGORITHM], required, audience=AUDIENCE)
+        claims: dict[str, Any] = jwt.decode(
+            token, secret, algorithms=[_ALGORITHM], audience=AUDIENCE, options={"require": ["sub", "aud", "exp"]}
+        )
     except Exception:  # whatever is wrong with a stranger's text, it is no token
         return None
     return claims
