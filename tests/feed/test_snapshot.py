@@ -57,9 +57,6 @@ def test_a_file_that_is_held_from_the_start_is_503(duckdb_box: Box) -> None:
 def test_while_somebody_writes_the_last_copy_is_served_and_then_what_was_written(duckdb_box: Box) -> None:
     box = duckdb_box.put("a", lasts=None)
     assert box.ids() == ["a"]
-    insert = (
-        "INSERT INTO activate_feed.items (message_id, user_id, created_at) VALUES ('b', 'ann', TIMESTAMP '2026-03-02')"
-    )
     with held(box, _INSERT):
         assert box.ids() == ["a"]
         box.seconds += 800
@@ -71,9 +68,6 @@ def test_while_somebody_writes_the_last_copy_is_served_and_then_what_was_written
 
 def test_what_a_killed_writer_has_committed_is_served(duckdb_box: Box) -> None:
     box = duckdb_box.put("a")
-    insert = (
-        "INSERT INTO activate_feed.items (message_id, user_id, created_at) VALUES ('b', 'ann', TIMESTAMP '2026-03-02')"
-    )
     with held(box, _INSERT) as process:
         process.kill()
     assert Path(f"{box.uri}.wal").exists()
@@ -113,9 +107,10 @@ def test_many_ask_while_the_copy_is_made_anew(duckdb_box: Box) -> None:
     box = duckdb_box.put("a")
     assert box.ids() == ["a"]
     wrong: list[object] = []
+    is_written = threading.Event()
 
     def ask() -> None:
-        for _ in range(200):
+        while not is_written.is_set():
             try:
                 found = [row["message_id"] for row in box.place.rows(Wanted("ann", NOW))]
             except Unavailable as trouble:
@@ -129,6 +124,7 @@ def test_many_ask_while_the_copy_is_made_anew(duckdb_box: Box) -> None:
         thread.start()
     with held(box, _INSERT):
         pass
+    is_written.set()
     for thread in threads:
         thread.join()
     assert wrong == []
