@@ -288,6 +288,36 @@ def _request(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="listen here (default: 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=_count, default=8080, metavar="N", help="the port (default: 8080; 0: a free one)"
+    )
+    parser.add_argument(
+        "--origin", action="append", metavar="URL",
+        help="a web origin whose pages may ask, e.g. https://shop.example.com (can be given several times)",
+    )  # fmt: skip
+    parser.add_argument("--provider", metavar="P", help="the feed, where rules/activate.yml has several")
+    parser.add_argument(
+        "--threads", type=_positive, default=4, metavar="N", help="requests answered at once (default: 4)"
+    )
+    parser.add_argument(
+        "--max-stale", type=_duration, default=900, metavar="D",
+        help="how long to answer from the last copy while another process holds a DuckDB file (default: '15 minutes')",
+    )  # fmt: skip
+
+
+def _feed_token(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("person", metavar="PERSON", help="the person's key in the profiles model")
+    parser.add_argument(
+        "--for", dest="lasting", type=_duration, default=86_400, metavar="D",
+        help="how long it holds, 31 days at most (default: '24 hours')",
+    )  # fmt: skip
+    parser.add_argument(
+        "--channel", action="append", metavar="C", help="this channel only (can be given several times)"
+    )
+
+
 def _nothing(_: argparse.ArgumentParser) -> None:
     """The verb has no arguments of its own."""
 
@@ -310,6 +340,8 @@ VERBS: tuple[Verb, ...] = (
     Verb("retry", "let changes that a destination refused be sent again", _retry),
     Verb("reconcile", "read a destination's members back, and mend the difference", _reconcile),
     Verb("undo", "send the inverse of a sync", _undo),
+    Verb("serve", "answer the apps that pull their in-app messages and cards", _serve, False, waits=False),
+    Verb("feed-token", "make a token that lets a person read their feed", _feed_token, True, (), False),
     Verb("migrate", "make or update the state tables (`run` does it by itself)", _nothing),
     Verb("exposures", "print dbt exposures of the campaigns", _exposures, False, waits=False),
     Verb("schema", "print the JSON Schemas of the rules files, for editors", _schema, False, (), False),

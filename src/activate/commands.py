@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from activate import audience_commands, planfile, questions, run, syncing
+from activate import audience_commands, feed_commands, planfile, questions, run, syncing
 from activate.audience_plan import AudiencePlan, AudienceReport
 from activate.decision import Tick
 from activate.errors import DeliveryError, SettingsError, nearest
@@ -329,6 +329,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "plan": _plan,
     "apply": _apply,
     **audience_commands.VERBS,
+    **feed_commands.VERBS,
     "status": _status,
     "explain": _explain,
     "preview": _preview,

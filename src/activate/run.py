@@ -226,7 +226,10 @@ def deliver(
     def open_outbox(name: str) -> Outbox:
         return Outbox(warehouse.clone(), project, name, f"{name_run(at, number)}-{name}")
 
-    reports = send.deliver(project, made, open_outbox, now=now, wait_seconds=wait_seconds, on_progress=on_progress)
+    reports = send.deliver(
+        project, made, open_outbox, now=now, wait_seconds=wait_seconds, on_progress=on_progress,
+        make_carrier=lambda provider: send.carrier_for(provider, warehouse.clone),
+    )  # fmt: skip
     return sorted([*reports, *broken], key=lambda report: report.provider)
 
 

@@ -16,6 +16,8 @@ from typing import Any
 from activate.errors import SettingsError, nearest
 
 _NO_SECRETS: Mapping[str, str] = {}
+SECRET_BYTES = 32
+"""What a key of HMAC-SHA256 must have at least (RFC 7518, 3.2)."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,23 @@ def resolve_provider(name: str, options: Mapping[str, Any], secrets: Mapping[str
     render = _renderer("rules/activate.yml", secrets, {})
     resolved: dict[str, Any] = render(dict(options), f"providers.{name}")
     return resolved
+
+
+def feed_secrets() -> tuple[str, ...]:
+    """The secrets that a feed's tokens are signed with: the current one, then the previous one while there is one.
+
+    Raises SettingsError when ACTIVATE_FEED_SECRET is missing, or a secret is shorter than HMAC-SHA256 wants (32 bytes).
+    """
+    names = ("ACTIVATE_FEED_SECRET", "ACTIVATE_FEED_SECRET_PREVIOUS")
+    found = {name: os.environ[name] for name in names if os.environ.get(name)}
+    if names[0] not in found:
+        raise SettingsError(
+            f"{names[0]} is not set; make a secret with `openssl rand -hex 32` and keep it in the environment"
+        )
+    for name, secret in found.items():
+        if len(secret.encode()) < SECRET_BYTES:
+            raise SettingsError(f"{name} is shorter than {SECRET_BYTES} bytes; make one with `openssl rand -hex 32`")
+    return tuple(found.values())
 
 
 # -- finding ----------------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def run(warehouse: Warehouse, directory: Path, providers: dict[str, Any], policy
     office = PostOffice.open(warehouse, directory, providers, **policy)
     office.deliver(
         open_outbox=lambda name: MortalOutbox(warehouse.clone(), office.project, name, "mortal"),
-        make_carrier=lambda provider: MortalCarrier(carrier_for(provider), step),
+        make_carrier=lambda provider: MortalCarrier(carrier_for(provider, warehouse.clone), step),
     )
 
 

@@ -25,6 +25,7 @@ from activate.providers.base import (
     Outgoing,
     Provider,
     Request,
+    RowsRequest,
     Unusable,
 )
 from activate.providers.registry import PROVIDERS, check, create
@@ -85,7 +86,7 @@ def test_a_request_shows_neither_address_nor_content_nor_secret(case: Case) -> N
 
 
 def test_the_request_fits_the_transport(case: Case) -> None:
-    kinds = {"http": HttpRequest, "http2": HttpRequest, "mail": MailRequest, "file": FileRequest}
+    kinds = {"http": HttpRequest, "http2": HttpRequest, "mail": MailRequest, "file": FileRequest, "table": RowsRequest}
     assert isinstance(case.provider.build(case.batch(), AT), kinds[case.provider.transport])
 
 
@@ -121,7 +122,7 @@ _BODIES = (b"", b"{}", b"[]", b'{"results": 1}', b'{"results": [1]}', b"{", b'{"
 def _answers(provider: Provider) -> list[Answer]:
     if provider.transport == "mail":
         return [MailAnswer(code) for code in (250, 354, 421, 450, 550, 554)]
-    if provider.transport == "file":
+    if provider.transport in ("file", "table"):
         return [None]
     return [HttpAnswer(status, {}, body) for status in range(200, 600) for body in _BODIES]
 

@@ -36,7 +36,7 @@ class Carrier(Protocol):
     """One connection to a provider, used by one thread."""
 
     def carry(self, request: Request) -> Answer:
-        """Hand one request over; raises NotTaken, InDoubt, or Unusable. No error quotes the request."""
+        """Hand one request over; raises NotTaken, InDoubt, Refused, or Unusable. No error quotes the request."""
 
     def close(self) -> None:
         """Give the connection back."""

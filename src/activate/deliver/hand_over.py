@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from activate.deliver.carry import Carrier, InDoubt, NotTaken
+from activate.deliver.carry import Carrier, InDoubt, NotTaken, Refused
 from activate.deliver.http import retry_after
 from activate.deliver.pace import Breaker, Pace
 from activate.deliver.tokens import Tokens
@@ -134,6 +134,9 @@ class Line:
                 code = f"http_{answer.status}" if isinstance(answer, HttpAnswer) else "refused"
                 return self._halve(carrier, batch, at, code), None
             outcomes = self.provider.read(answer, batch)
+        except Refused as error:
+            self.breaker.succeeded()
+            return self._halve(carrier, batch, at, error.code), None
         except Exception as error:
             return self._without_answer(batch, error)
         self._note(outcomes)

@@ -24,10 +24,12 @@ from activate.deliver.http2 import Http2Carrier
 from activate.deliver.mail import MailCarrier
 from activate.deliver.outbox import Outbox
 from activate.deliver.render import Rendered, Renderer
-from activate.errors import DeliveryError
+from activate.deliver.rows import RowsCarrier
+from activate.errors import DeliveryError, SettingsError
 from activate.message import Interrupted, Page, ProviderReport
 from activate.project import Project
 from activate.providers.base import Outcome, Outgoing, Provider, Status
+from activate.warehouses.base import Warehouse
 
 MAX_WAVE = 5_000
 _MAX_READ = 25_000  # several waves are read at once: each reading looks through the profiles
@@ -79,9 +81,17 @@ def require_usable(reports: Sequence[ProviderReport]) -> None:
         raise DeliveryError(f"could not deliver by {told}")
 
 
-def carrier_for(provider: Provider) -> Carrier:
-    """A connection of the kind that the provider's requests need."""
+def carrier_for(provider: Provider, open_warehouse: Callable[[], Warehouse] | None = None) -> Carrier:
+    """A connection of the kind that the provider's requests need.
+
+    `open_warehouse` gives a connection of its own to the project's warehouse; raises SettingsError where a provider writes
+    there and there is none.
+    """
     timeout = provider.limits.timeout_seconds
+    if provider.transport == "table":
+        if open_warehouse is None:
+            raise SettingsError(f"provider {provider.name!r} writes into the warehouse, and there is no way to open it")
+        return RowsCarrier(open_warehouse)
     if provider.transport == "file":
         return FileCarrier()
     if provider.transport == "http2":

@@ -27,11 +27,14 @@ def removal(place: TablePlace, types: Mapping[str, str]) -> list[exp.Expr]:
 
 
 def upserts(place: TablePlace, types: Mapping[str, str], fields: Sequence[str]) -> list[exp.Expr]:
-    """Update the rows that are there, so that further columns survive, and insert those that are not."""
+    """Update the rows that are there, unless they are to be left alone, and insert those that are not.
+
+    An update keeps the columns that are not among `fields`.
+    """
     same = exp.EQ(this=_column(place.key, "d"), expression=_column(_KEY, "s"))
     there = _of_audience(place, same, "d")
     statements: list[exp.Expr] = []
-    if fields:
+    if fields and place.updates:
         update = exp.Update(
             this=place.relation.table("d"),
             expressions=[exp.EQ(this=_column(name), expression=_column(name, "s")) for name in fields],

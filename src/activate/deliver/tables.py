@@ -12,6 +12,7 @@ from activate.destinations.base import CHANGE, MEMBER, USER_ID, MembersRequest, 
 from activate.errors import LeaseHeldError, SettingsError, WarehouseError, nearest
 from activate.project import Relation
 from activate.providers.base import Unusable
+from activate.tables import Table
 from activate.warehouses.base import Warehouse
 
 _MEMBERS_AT_ONCE = 50_000
@@ -129,6 +130,8 @@ def _create(warehouse: Warehouse, place: TablePlace, fields: Mapping[str, pa.Dat
     try:
         for statement in table_sql.creation(place, fields, warehouse):
             warehouse.execute(statement)
+        if place.indexes:
+            warehouse.create_indexes(Table(place.relation.name, "", (), place.indexes), place.relation.schema)
     except WarehouseError as error:
         if not error.about_data:
             raise

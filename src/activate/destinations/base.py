@@ -87,7 +87,8 @@ class TablePlace:
     """A table that holds an audience, one row for each value of its `key` column.
 
     `audience_column`, if any, tells its rows from those of other audiences. With `create`, a missing table is made.
-    `target` is a target of the dbt profile; None is the project's own.
+    `target` is a target of the dbt profile; None is the project's own. Where `updates` is False, rows that are there are
+    left as they are. `indexes` are made with the table.
     """
 
     target: str | None
@@ -96,6 +97,8 @@ class TablePlace:
     audience: str
     audience_column: str | None = None
     create: bool = True
+    updates: bool = True
+    indexes: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import pyarrow as pa
+
 from activate.errors import ActivateError
+from activate.project import Relation
 from activate.providers.options import COMMON, Option
 
 Status = Literal["accepted", "rejected", "failed", "unknown", "aborted", "expired"]
@@ -144,7 +147,21 @@ class FileRequest:
     lines: bytes = field(repr=False)
 
 
-Request = HttpRequest | MailRequest | FileRequest
+@dataclass(frozen=True)
+class RowsRequest:
+    """Rows to put into a table of the project's own warehouse, all or nothing; a missing table is made.
+
+    `key` is a column of `rows`: a row whose key is there already is left as it is, so that handed over again it is there
+    once. `indexes` are made with the table, where the warehouse has indexes.
+    """
+
+    relation: Relation
+    key: str
+    rows: pa.RecordBatch = field(repr=False)
+    indexes: tuple[tuple[str, ...], ...] = ()
+
+
+Request = HttpRequest | MailRequest | FileRequest | RowsRequest
 Answer = HttpAnswer | MailAnswer | None
 
 
@@ -179,7 +196,7 @@ class Provider(abc.ABC):
 
     type: ClassVar[str]
     summary: ClassVar[str]
-    transport: ClassVar[Literal["http", "http2", "mail", "file"]] = "http"
+    transport: ClassVar[Literal["http", "http2", "mail", "file", "table"]] = "http"
     example: ClassVar[Mapping[str, Any]] = {}
     declared: ClassVar[tuple[Option, ...]] = ()
     defaults: ClassVar[Limits] = Limits()
@@ -272,7 +289,7 @@ class Provider(abc.ABC):
         return request
 
     def read(self, answer: Answer, batch: Sequence[Outgoing]) -> list[Outcome]:
-        """Tell one outcome per message of the batch, in any order. `answer` is None for files.
+        """Tell one outcome per message of the batch, in any order. `answer` is None for files and tables.
 
         Raises Unusable when the provider refuses us as a whole.
         """

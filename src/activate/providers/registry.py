@@ -30,6 +30,8 @@ PROVIDERS: Catalogue[type[Provider]] = Catalogue({
     "webpush": "activate.providers.webpush:WebPush",
     "onesignal": "activate.providers.onesignal:OneSignal",
     "chabok": "activate.providers.chabok:Chabok",
+    # Pulled by apps instead of pushed to them.
+    "feed": "activate.providers.feed:Feed",
 })  # fmt: skip
 
 

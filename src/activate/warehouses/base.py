@@ -55,8 +55,8 @@ class Warehouse(Dialect, abc.ABC):
         """Run a statement without a result."""
 
     @abc.abstractmethod
-    def query(self, statement: exp.Expr | str) -> pa.Table:
-        """Run a query and return its whole (small) result."""
+    def query(self, statement: exp.Expr | str, parameters: Sequence[str] = ()) -> pa.Table:
+        """Run a query and return its whole (small) result. `parameters` are bound to `$1`, `$2` and so on."""
 
     @abc.abstractmethod
     def stream(self, statement: exp.Expr, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:

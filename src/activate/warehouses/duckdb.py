@@ -125,10 +125,10 @@ class DuckDB(DuckDBDialect, Warehouse):
     def execute(self, statement: exp.Expr | str) -> None:
         self._run(self.printed(statement))
 
-    def query(self, statement: exp.Expr | str) -> pa.Table:
+    def query(self, statement: exp.Expr | str, parameters: Sequence[str] = ()) -> pa.Table:
         with _errors():
             # A relation streams its result; a DB-API result would be materialised first and copied after.
-            return self._connection.sql(self.printed(statement)).to_arrow_table()
+            return self._connection.sql(self.printed(statement), params=list(parameters) or None).to_arrow_table()
 
     def stream(self, statement: exp.Expr, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
         with _errors():

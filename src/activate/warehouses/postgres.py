@@ -85,8 +85,8 @@ class Postgres(PostgresDialect, Warehouse):
     def execute(self, statement: exp.Expr | str) -> None:
         self._run(self.printed(statement))
 
-    def query(self, statement: exp.Expr | str) -> pa.Table:
-        return self._fetch(self.printed(statement))
+    def query(self, statement: exp.Expr | str, parameters: Sequence[str] = ()) -> pa.Table:
+        return self._fetch(self.printed(statement), parameters)
 
     def stream(self, statement: exp.Expr, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
         with _errors():
@@ -148,9 +148,9 @@ class Postgres(PostgresDialect, Warehouse):
         with _errors(), self._connection.cursor() as cursor:
             cursor.execute(sql)
 
-    def _fetch(self, sql: str) -> pa.Table:
+    def _fetch(self, sql: str, parameters: Sequence[str] = ()) -> pa.Table:
         with _errors(), self._connection.cursor() as cursor:
-            cursor.execute(sql)
+            cursor.execute(sql, list(parameters) or None)
             return cursor.fetch_arrow_table()
 
 

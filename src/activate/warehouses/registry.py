@@ -49,7 +49,7 @@ def _open_duckdb(target: Target, wait_seconds: float) -> Warehouse:
     if settings.get("motherduck_token"):
         config["motherduck_token"] = settings["motherduck_token"]
     warehouse = DuckDB.open(
-        _file(str(settings.get("path") or ":memory:"), target.directory),
+        duckdb_file(target),
         wait_seconds,
         {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in config.items()},
         [_attachment(target, entry) for entry in settings.get("attach") or ()],
@@ -58,6 +58,11 @@ def _open_duckdb(target: Target, wait_seconds: float) -> Warehouse:
         name = extension["name"] if isinstance(extension, dict) else str(extension)
         warehouse.execute(exp.Command(this="LOAD", expression=exp.Literal.string(name)))
     return warehouse
+
+
+def duckdb_file(target: Target) -> str:
+    """The file of a DuckDB target, `:memory:`, or a URL."""
+    return _file(str(target.settings.get("path") or ":memory:"), target.directory)
 
 
 def _attachment(target: Target, entry: Any) -> tuple[str, str, bool]:
