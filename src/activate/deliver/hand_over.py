@@ -164,8 +164,12 @@ class Line:
             self.breaker.failed(outcomes[0].error_code or outcomes[0].status)
 
     def _asked_wait(self, answer: Answer) -> float:
-        asked = retry_after(answer.headers, self.clock.now()) if isinstance(answer, HttpAnswer) else None
-        if asked is None or (isinstance(answer, HttpAnswer) and answer.status < 300):
+        if not isinstance(answer, HttpAnswer) or answer.status < 300:
+            return 0.0
+        now = self.clock.now()
+        asked = self.provider.asked_wait(answer, now)
+        asked = retry_after(answer.headers, now) if asked is None else asked
+        if asked is None:
             return 0.0
         if asked > _LONGEST_WAIT:
             self.breaker.trip(f"the provider asks us to wait {asked:.0f} seconds")

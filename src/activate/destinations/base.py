@@ -10,13 +10,16 @@ import abc
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import pyarrow as pa
 
 from activate.project import Relation
 from activate.providers.base import HttpAnswer, HttpRequest, Limits, Token
 from activate.providers.options import COMMON, Option
+
+if TYPE_CHECKING:
+    from activate.audience import Mapped
 
 Phase = Literal["remove", "upsert"]
 RowStatus = Literal["accepted", "rejected", "failed", "unknown", "aborted"]
@@ -208,6 +211,12 @@ class Destination(abc.ABC):
         del options
         return True
 
+    @classmethod
+    def audience_problems(cls, options: Mapping[str, Any], identify_by: Mapped, fields: Sequence[str]) -> list[str]:
+        """Return why an audience with these mapped fields cannot be kept here, each as a sentence. Asked at lint."""
+        del options, identify_by, fields
+        return []
+
     @property
     def abilities(self) -> Abilities:
         """What this destination can do."""
@@ -223,9 +232,14 @@ class Destination(abc.ABC):
             timeout_seconds=self.options["timeout"],
         )
 
+    def batch_of(self, phase: Phase) -> int:
+        """How many rows of a phase share a request, where the destination takes fewer of one kind."""
+        del phase
+        return self.limits.batch
+
     @abc.abstractmethod
     def build(self, changes: Changes, at: dt.datetime) -> Request:
-        """Make one request of at most `limits.batch` rows. `at` is the sync's `now`."""
+        """Make one request of at most `batch_of(changes.phase)` rows. `at` is the sync's `now`."""
 
     def token_request(self, at: int) -> HttpRequest | None:
         """The request that exchanges a key for a bearer token; None where requests need no such token."""
@@ -252,6 +266,11 @@ class Destination(abc.ABC):
         """
         del answer, changes
         return Verdict()
+
+    def asked_wait(self, answer: HttpAnswer, at: dt.datetime) -> float | None:
+        """Seconds that the answer asks us to wait in the vendor's own way; None: as `Retry-After` says. `at`: naive UTC."""
+        del answer, at
+        return None
 
     def splits(self, answer: HttpAnswer | None) -> bool:
         """Whether the whole batch was refused because of some of its rows, so that halves are worth a try."""

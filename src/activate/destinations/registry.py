@@ -15,6 +15,10 @@ DESTINATIONS: Catalogue[type[Destination]] = Catalogue({
     "table": "activate.destinations.table:Table",
     "file": "activate.destinations.file:AudienceFile",
     "webhook": "activate.destinations.webhook:AudienceWebhook",
+    "braze": "activate.destinations.braze:BrazeAudience",
+    "customerio": "activate.destinations.customerio:CustomerIoAudience",
+    "iterable": "activate.destinations.iterable:IterableAudience",
+    "klaviyo": "activate.destinations.klaviyo:KlaviyoAudience",
 })  # fmt: skip
 
 

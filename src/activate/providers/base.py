@@ -297,6 +297,11 @@ class Provider(abc.ABC):
         lost: Lost | None = "hard_bounce" if status == "rejected" and answer.enhanced in _NO_MAILBOX else None
         return [Outcome(message.message_id, status, None, code, answer.enhanced, lost) for message in batch]
 
+    def asked_wait(self, answer: HttpAnswer, at: dt.datetime) -> float | None:
+        """Seconds that the answer asks us to wait in the vendor's own way; None: as `Retry-After` says. `at`: naive UTC."""
+        del answer, at
+        return None
+
     def splits(self, answer: Answer) -> bool:
         """Whether the whole batch was refused because of some of its messages, so that halves are worth a try."""
         return isinstance(answer, HttpAnswer) and answer.status in (400, 413, 422)

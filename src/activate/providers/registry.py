@@ -15,6 +15,10 @@ PROVIDERS: Catalogue[type[Provider]] = Catalogue({
     "file": "activate.providers.file:File",
     "webhook": "activate.providers.webhook:Webhook",
     "smtp": "activate.providers.smtp:Smtp",
+    "braze": "activate.providers.braze:Braze",
+    "customerio": "activate.providers.customerio:CustomerIo",
+    "iterable": "activate.providers.iterable:Iterable",
+    "klaviyo": "activate.providers.klaviyo:Klaviyo",
 })  # fmt: skip
 
 

@@ -77,6 +77,8 @@ def _fit(scene: Scene, audience: Audience) -> Iterator[Mistake]:
     if audience.mode != "mirror" and abilities.replaces:
         message = f"{kind.type} is given the full set each time, which always mirrors the segment"
         yield scene.mistake(audience, ("mode",), message)
+    for problem in kind.audience_problems(section, audience.identify_by, tuple(audience.fields)):
+        yield scene.mistake(audience, ("destination",), problem)
 
 
 def _splits(scene: Scene) -> Iterator[Mistake]:
