@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from activate.destinations.base import MEMBER, ROW, Changes, Verdict
 from activate.errors import ActivateError
 from activate.providers.base import HttpAnswer, Unusable
-
-if TYPE_CHECKING:
-    from activate.audience import Mapped
 
 # The first megabyte of an answer is read (`HttpAnswer`); more of it was cut off.
 _WHOLE_ANSWER = 1_000_000
@@ -58,8 +55,6 @@ def page_of(answer: HttpAnswer) -> HttpAnswer:
     return answer
 
 
-def no_hash(kind: str, identify_by: Mapped) -> list[str]:
-    """Why hashed identifiers are no use to a platform that knows people by plain ones."""
-    if identify_by.hash is None:
-        return []
-    return [f"{kind} knows people by their plain key or address; leave `hash` out of `identify_by`"]
+def reserved(kind: str, names: Sequence[str], fields: Sequence[str]) -> list[str]:
+    """Why fields cannot be mapped whose names the destination uses for the person's key and for membership."""
+    return [f"{kind} keeps {name!r} for itself; give the field another name" for name in fields if name in names]

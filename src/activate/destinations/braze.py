@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from activate.destinations.answers import no_hash, people, usual_verdict
+from activate.destinations.answers import people, reserved, usual_verdict
 from activate.destinations.base import Changes, Destination, Pending, Refusal, Verdict
 from activate.providers.base import HttpAnswer, HttpRequest, Limits
 from activate.providers.braze import read_errors
@@ -44,7 +44,7 @@ class BrazeAudience(Destination):
     )  # fmt: skip
     defaults: ClassVar[Limits] = Limits(batch=75, per_second=800, concurrency=4)
     notes = """\
-People are Braze's `external_id`: let `identify_by` be that column. Mapped fields become attributes: `first_name`, `email`,
+People are known by their key, which is Braze's `external_id`. Mapped fields become attributes: `first_name`, `email`,
 `phone`, `country` and so on are Braze's own, others are custom ones. In Braze, make a segment of the people whose attribute
 is true (or whose array contains the audience's name). An array holds 25 names by default, and the flags of audiences count
 as custom attributes.
@@ -67,10 +67,8 @@ as custom attributes.
 
     @classmethod
     def audience_problems(cls, options: Mapping[str, Any], identify_by: Mapped, fields: Sequence[str]) -> list[str]:
-        del options
-        return no_hash(cls.type, identify_by) + [
-            f"braze keeps {name!r} for itself; it cannot be a field" for name in fields if name in _RESERVED
-        ]
+        del options, identify_by
+        return reserved(cls.type, _RESERVED, fields)
 
     def build(self, changes: Changes, at: dt.datetime) -> HttpRequest:
         del at

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import orjson
 
-from activate.destinations.answers import Unreadable, no_hash, page_of, people, usual_verdict
+from activate.destinations.answers import Unreadable, page_of, people, reserved, usual_verdict
 from activate.destinations.base import MEMBER, Abilities, Changes, Destination, Page, Pending, Refusal, Verdict
 from activate.providers.base import HttpAnswer, HttpRequest, Limits
 from activate.providers.customerio import basic, batch_errors
@@ -43,7 +43,6 @@ class CustomerIoAudience(Destination):
         Option("track_key", "The Track API's key.", required=True, secret=True),
         Option("segment_id", "The number of the manual segment that holds the audience.", "whole", low=1),
         Option("attribute", "The attribute that marks members instead; `{audience}` is the audience's name."),
-        Option("id_type", "What kind of identifier `identify_by` is.", default="id", choices=("id", "email", "cio_id")),
         Option("create_people", "With `attribute`: whether people whom Customer.io does not know are made.", "flag",
                default=True),
         Option("app_key", "An App API key; with it the segment's members can be read back.", secret=True),
@@ -54,9 +53,9 @@ class CustomerIoAudience(Destination):
     )  # fmt: skip
     defaults: ClassVar[Limits] = Limits(batch=_SEGMENT_BATCH, per_second=100, concurrency=4)
     notes = """\
-With `segment_id`, people are added to and removed from a manual segment, which must exist. The segment takes no fields and
-makes nobody; an id that Customer.io does not know is ignored without a word. To remove people, they must have an `id` in
-Customer.io. Members are read back from the App API, by `id_type`, if `app_key` is given.
+People are known by their key, which is Customer.io's `id`. With `segment_id`, they are added to and removed from a manual
+segment, which must exist. The segment takes no fields and makes nobody; what becomes of an id that Customer.io does not know
+is not documented. Members are read back from the App API, if `app_key` is given.
 
 With `attribute`, people get an attribute that is true, and the mapped fields as further attributes; those who leave get it
 as false, and nobody is made for that. Make a data-driven segment of the people for whom it is true. Members cannot
@@ -93,11 +92,11 @@ be read back.
 
     @classmethod
     def audience_problems(cls, options: Mapping[str, Any], identify_by: Mapped, fields: Sequence[str]) -> list[str]:
-        found = no_hash(cls.type, identify_by)
+        del identify_by
+        found = reserved(cls.type, ("id", "cio_id", "_update"), fields)
         if options.get("segment_id") and fields:
             found.append("customerio's manual segments take no fields; leave them out, or write `attribute` instead")
-        return found + [f"customerio keeps {name!r} for itself; it cannot be a field" for name in fields
-                        if name == options.get("id_type", "id") or name == "cio_id"]  # fmt: skip
+        return found
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
         most = _SEGMENT_BATCH if options.get("segment_id") else _ATTRIBUTE_BATCH
@@ -107,15 +106,15 @@ be read back.
 
     def build(self, changes: Changes, at: dt.datetime) -> HttpRequest:
         del at
-        kind, segment = self.options["id_type"], self.options["segment_id"]
+        segment = self.options["segment_id"]
         if segment:
             verb = "remove_customers" if changes.phase == "remove" else "add_customers"
-            url = f"{self._url}/api/v1/segments/{segment}/{verb}?id_type={kind}"
+            url = f"{self._url}/api/v1/segments/{segment}/{verb}"
             return json_request(url, self._headers, {"ids": changes.rows.column(MEMBER).to_pylist()})
         name = self.options["attribute"].replace("{audience}", changes.audience)
         remove = changes.phase == "remove"
         known = {"_update": True} if remove or not self.options["create_people"] else {}
-        items = [{"type": "person", "action": "identify", "identifiers": {kind: member},
+        items = [{"type": "person", "action": "identify", "identifiers": {"id": member},
                   "attributes": {**fields, name: not remove, **known}} for member, fields in people(changes)]  # fmt: skip
         if any(len(orjson.dumps(item)) > _ITEM_BYTES for item in items):
             raise ValueError("an item is larger than 32 KB")
@@ -143,6 +142,5 @@ be read back.
         listed, following = told.get("identifiers"), told.get("next")
         if not isinstance(listed, list):
             raise Unreadable("the answer has no list `identifiers`")
-        kind = self.options["id_type"]
-        found = [one[kind] for one in listed if isinstance(one, dict) and isinstance(one.get(kind), str) and one[kind]]
+        found = [one["id"] for one in listed if isinstance(one, dict) and isinstance(one.get("id"), str) and one["id"]]
         return Page(found, self._ask(following) if isinstance(following, str) and following else None)

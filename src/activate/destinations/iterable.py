@@ -6,8 +6,8 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from activate.destinations.answers import no_hash, page_of, people, usual_verdict
-from activate.destinations.base import MEMBER, Abilities, Changes, Destination, Page, Pending, Refusal, Verdict
+from activate.destinations.answers import page_of, people, reserved, usual_verdict
+from activate.destinations.base import Abilities, Changes, Destination, Page, Pending, Refusal, Verdict
 from activate.providers.base import HttpAnswer, HttpRequest, Limits
 from activate.providers.iterable import failed_people
 from activate.providers.json_api import USER_AGENT, api_url, json_object, json_request
@@ -26,20 +26,19 @@ class IterableAudience(Destination):
     type = "iterable"
     summary = "Keeps an audience in Iterable as a static list."
     example: ClassVar[Mapping[str, Any]] = {
-        "api_key": "{{ env_var('ITERABLE_API_KEY') }}", "list_id": 123456, "id_type": "email",
+        "api_key": "{{ env_var('ITERABLE_API_KEY') }}", "list_id": 123456,
     }  # fmt: skip
     declared = (
         api_url("https://api.iterable.com", "Where the API answers; in the EU https://api.eu.iterable.com."),
         Option("api_key", "A server-side API key.", required=True, secret=True),
         Option("list_id", "The number of the static list that holds the audience.", "whole", required=True, low=1),
-        Option("id_type", "What `identify_by` is, as the project identifies people.", default="user_id",
-               choices=("user_id", "email")),
         Option("create_people", "Whether people whom Iterable does not know are made.", "flag", default=True),
         Option("batch", "People per request.", "whole", default=1_000, low=1, high=1_000),
     )  # fmt: skip
     defaults: ClassVar[Limits] = Limits(batch=1_000, per_second=5, concurrency=2, timeout_seconds=30)
     notes = """\
-Mapped fields become `dataFields` of the person. Those who leave are taken off the list and stay subscribed to its channel.
+People are known by their key, which is Iterable's `userId`. Mapped fields become `dataFields` of the person; map `email` too,
+so that those whom Iterable does not know can be written to. Those who leave are taken off the list and stay subscribed to its channel.
 
 | answer | meaning |
 |---|---|
@@ -49,7 +48,7 @@ Mapped fields become `dataFields` of the person. Those who leave are taken off t
 | 429, 5xx | not taken; tried again (502, 504: `unknown`) |
 
 With `create_people: false`, projects that identify people by user id or by both ignore unknown ones. Members are read back
-from `/api/lists/getUsers`, one a line, in one answer of at most a megabyte (some 30,000 addresses): a longer list cannot be
+from `/api/lists/getUsers` (those without a `userId` by their address, so they are taken for strangers), one a line, in one answer of at most a megabyte (some 30,000 ids): a longer list cannot be
 read back. Iterable allows that question 5 times a minute. For subscribing, the API's description states neither a limit of
 people nor of requests: 1,000 people, 5 times a second, is our choice.\
 """
@@ -58,7 +57,6 @@ people nor of requests: 1,000 people, 5 times a second, is our choice.\
         super().__init__(name, options)
         self._url = self.options["url"].rstrip("/")
         self._headers = {"Api-Key": self.options["api_key"]}
-        self._key = "email" if self.options["id_type"] == "email" else "userId"
 
     @classmethod
     def abilities_of(cls, options: Mapping[str, Any]) -> Abilities:
@@ -72,21 +70,18 @@ people nor of requests: 1,000 people, 5 times a second, is our choice.\
 
     @classmethod
     def audience_problems(cls, options: Mapping[str, Any], identify_by: Mapped, fields: Sequence[str]) -> list[str]:
-        del options
-        return no_hash(cls.type, identify_by) + [
-            f"iterable knows people by {name!r}; write it as `identify_by`, not as a field"
-            for name in fields if name in ("email", "userId")
-        ]  # fmt: skip
+        del options, identify_by
+        return reserved(cls.type, ("userId",), fields)
 
     def build(self, changes: Changes, at: dt.datetime) -> HttpRequest:
         del at
         body: dict[str, Any] = {"listId": self.options["list_id"]}
         if changes.phase == "remove":
-            body["subscribers"] = [{self._key: member} for member, _ in people(changes)]
+            body["subscribers"] = [{"userId": member} for member, _ in people(changes)]
             return json_request(f"{self._url}/api/lists/unsubscribe", self._headers, body)
         create = bool(self.options["create_people"])
-        made = {"preferUserId": True} if create and self._key == "userId" else {}
-        body["subscribers"] = [{self._key: member, "dataFields": fields, **made} for member, fields in people(changes)]
+        body["subscribers"] = [{"userId": member, "dataFields": fields, "preferUserId": create}
+                               for member, fields in people(changes)]  # fmt: skip
         body["updateExistingUsersOnly"] = not create
         return json_request(f"{self._url}/api/lists/subscribe", self._headers, body)
 
@@ -97,8 +92,12 @@ people nor of requests: 1,000 people, 5 times a second, is our choice.\
             return verdict
         told = json_object(answer)
         failures = failed_people(told)
-        members = changes.rows.column(MEMBER).to_pylist()
-        named = {at: failures[member.lower()] for at, member in enumerate(members) if member.lower() in failures}
+        named = {
+            at: failures[name]
+            for at, (member, fields) in enumerate(people(changes))
+            for name in (str(fields.get("email", "")).lower(), member)
+            if name in failures
+        }
         remove = changes.phase == "remove"
         but = {at: Refusal("rejected", why) for at, why in named.items() if not (remove and why.startswith("notFound"))}
         count = told.get("failCount")
@@ -108,8 +107,7 @@ people nor of requests: 1,000 people, 5 times a second, is our choice.\
 
     def ask_members(self, audience: str) -> HttpRequest | None:
         del audience
-        prefer = "true" if self._key == "userId" else "false"
-        url = f"{self._url}/api/lists/getUsers?listId={self.options['list_id']}&preferUserId={prefer}"
+        url = f"{self._url}/api/lists/getUsers?listId={self.options['list_id']}&preferUserId=true"
         return HttpRequest("GET", url, {**self._headers, "User-Agent": USER_AGENT}, b"")
 
     def read_members(self, answer: HttpAnswer) -> Page:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, urljoin, urlsplit
 
-from activate.destinations.answers import Unreadable, no_hash, page_of, people, usual_verdict
+from activate.destinations.answers import Unreadable, page_of, people, reserved, usual_verdict
 from activate.destinations.base import (
     MEMBER,
     Abilities,
@@ -29,7 +29,7 @@ from activate.providers.options import Option
 if TYPE_CHECKING:
     from activate.audience import Mapped
 
-_OWN = frozenset({"email", "phone_number", "external_id", "first_name", "last_name", "organization", "locale", "title",
+_OWN = frozenset({"email", "phone_number", "first_name", "last_name", "organization", "locale", "title",
                   "image"})  # fmt: skip
 _PAGE = 100
 _JOB_SECONDS, _STEP_SECONDS = 2.0, 0.5
@@ -48,24 +48,22 @@ class KlaviyoAudience(Destination):
     type = "klaviyo"
     summary = "Keeps an audience in Klaviyo as a list."
     example: ClassVar[Mapping[str, Any]] = {
-        "api_key": "{{ env_var('KLAVIYO_API_KEY') }}", "list_id": "Y6nRLr", "id_type": "email",
+        "api_key": "{{ env_var('KLAVIYO_API_KEY') }}", "list_id": "Y6nRLr",
     }  # fmt: skip
     declared = (
         api_url("https://a.klaviyo.com"),
         Option("api_key", "A private API key with `lists` and `profiles`, read and write.", required=True, secret=True),
         Option("list_id", "The list that holds the audience, e.g. `Y6nRLr`.", required=True,
                check=lambda name: None if _LIST.fullmatch(name) else "is not a list's id"),
-        Option("id_type", "What `identify_by` is.", default="external_id",
-               choices=("external_id", "email", "phone_number")),
         Option("batch", "People per import job; removals are always at most 100 a request.", "whole", default=1_000, low=1,
                high=10_000),
         REVISION,
     )  # fmt: skip
     defaults: ClassVar[Limits] = Limits(batch=1_000, per_second=2.5, concurrency=2, timeout_seconds=30)
     notes = """\
-Additions and changes: one import job per batch, which makes people whom Klaviyo does not know and adds all to the list; the
-job is asked every two seconds until it is complete. Fields named `email`, `phone_number`, `external_id`, `first_name`,
-`last_name`, `organization`, `locale`, `title` or `image` are the profile's own, others its custom properties. To be on a
+People are known by their key, which is Klaviyo's `external_id`. Additions and changes: one import job per batch, which makes people whom Klaviyo does not know and adds all to the list; the
+job is asked every two seconds until it is complete. Fields named `email`, `phone_number`, `first_name`, `last_name`,
+ `organization`, `locale`, `title` or `image` are the profile's own, others its custom properties. To be on a
 list is no consent: Klaviyo keeps that apart.
 
 Removals take two requests per 100 people, since Klaviyo takes profiles off a list by its own ids only: those of the people are
@@ -83,14 +81,13 @@ looked up, and taken off. Whom Klaviyo does not know need not be removed.
 
 An import error is joined to its row by `original_payload`, or by the position in `source.pointer`; the API's description
 does not tell which of them is always there. An error that cannot be joined leaves the batch `unknown`. Members are read
-back 100 a page; those on the list without this kind of identifier are not shown.\
+back 100 a page; those on the list without an `external_id` are not shown.\
 """
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
         super().__init__(name, options)
         self._url = self.options["url"].rstrip("/")
         self._headers = headers(self.options)
-        self._kind = str(self.options["id_type"])
 
     @classmethod
     def abilities_of(cls, options: Mapping[str, Any]) -> Abilities:
@@ -104,11 +101,8 @@ back 100 a page; those on the list without this kind of identifier are not shown
 
     @classmethod
     def audience_problems(cls, options: Mapping[str, Any], identify_by: Mapped, fields: Sequence[str]) -> list[str]:
-        kind = options.get("id_type") or "external_id"
-        return no_hash(cls.type, identify_by) + [
-            f"klaviyo knows people by {name!r} here; write it as `identify_by`, not as a field"
-            for name in fields if name == kind
-        ]  # fmt: skip
+        del options, identify_by
+        return reserved(cls.type, ("external_id",), fields)
 
     def batch_of(self, phase: Phase) -> int:
         return min(self.limits.batch, _PAGE) if phase == "remove" else self.limits.batch
@@ -117,8 +111,8 @@ back 100 a page; those on the list without this kind of identifier are not shown
         del at
         if changes.phase == "remove":
             members = json.dumps(changes.rows.column(MEMBER).to_pylist(), ensure_ascii=False)
-            asked = quote(f"any({self._kind},{members})", safe="")
-            fields = quote(f"fields[profile]={self._kind}", safe="=")
+            asked = quote(f"any(external_id,{members})", safe="")
+            fields = quote("fields[profile]=external_id", safe="=")
             return self._get(f"{self._url}/api/profiles?filter={asked}&{fields}&{quote('page[size]')}={_PAGE}")
         body = {"data": {
             "type": "profile-bulk-import-job",
@@ -130,7 +124,7 @@ back 100 a page; those on the list without this kind of identifier are not shown
     def _profile(self, member: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         attributes: dict[str, Any] = {name: value for name, value in fields.items() if name in _OWN}
         attributes["properties"] = {name: value for name, value in fields.items() if name not in _OWN}
-        return {"type": "profile", "attributes": {**attributes, self._kind: member}}
+        return {"type": "profile", "attributes": {**attributes, "external_id": member}}
 
     def _get(self, url: str) -> HttpRequest:
         return HttpRequest("GET", url, {**self._headers, "User-Agent": USER_AGENT}, b"")
@@ -189,14 +183,14 @@ back 100 a page; those on the list without this kind of identifier are not shown
             return None
         payload, source = attributes.get("original_payload"), attributes.get("source")
         for part in (payload, payload.get("attributes") if isinstance(payload, dict) else None):
-            if isinstance(part, dict) and part.get(self._kind) in positions:
-                return positions[part[self._kind]]
+            if isinstance(part, dict) and part.get("external_id") in positions:
+                return positions[part["external_id"]]
         match = _AT.search(str(source.get("pointer"))) if isinstance(source, dict) else None
         return int(match[1]) if match and int(match[1]) < len(positions) else None
 
     def ask_members(self, audience: str) -> HttpRequest | None:
         del audience
-        fields = quote(f"fields[profile]={self._kind}", safe="=")
+        fields = quote("fields[profile]=external_id", safe="=")
         return self._get(
             f"{self._url}/api/lists/{self.options['list_id']}/profiles?{fields}&{quote('page[size]')}={_PAGE}"
         )
@@ -207,7 +201,9 @@ back 100 a page; those on the list without this kind of identifier are not shown
         if not isinstance(profiles, list):
             raise Unreadable("the answer has no list `data`")
         shown = [one.get("attributes") for one in profiles if isinstance(one, dict)]
-        found = [part[self._kind] for part in shown if isinstance(part, dict) and isinstance(part.get(self._kind), str)]
+        found = [
+            part["external_id"] for part in shown if isinstance(part, dict) and isinstance(part.get("external_id"), str)
+        ]
         following = links.get("next") if isinstance(links, dict) else None
         return Page(found, self._following(following) if isinstance(following, str) else None)
 

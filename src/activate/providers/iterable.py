@@ -147,25 +147,29 @@ not documented, so `unknown` messages are not repeated. 1,000 events per request
             raise Unusable("disallowed_event", "Iterable does not take events of this name; check `event`")
         failures = failed_people(told)
         return [
-            Outcome(message.message_id, "rejected", None, failures[known.lower()])
-            if known.lower() in failures
-            else outcome
+            Outcome(message.message_id, "rejected", None, failures[known]) if known in failures else outcome
             for message, outcome in zip(batch, outcomes, strict=True)
-            for known in [known_as(self.options, message)]
+            for known in [self._known(message)]
         ]
+
+    def _known(self, message: Outgoing) -> str:
+        """The person as the answer's lists have it."""
+        known = known_as(self.options, message)
+        return known.lower() if self._key == "email" else known
 
     def splits(self, answer: Answer) -> bool:
         return self._events and super().splits(answer) and "campaign" not in _text(answer)
 
 
 def failed_people(told: Mapping[str, Any]) -> dict[str, str]:
-    """Those whom a bulk answer lists as failed, in lower case, with the list's name."""
+    """Those whom a bulk answer lists as failed, addresses in lower case, with the list's name."""
     found: dict[str, str] = {}
     updates = told.get("failedUpdates")
     for lists in (told, updates if isinstance(updates, dict) else {}):
         for name in _FAILURES:
             people = lists.get(name)
-            found |= {one.lower(): name for one in people if isinstance(one, str)} if isinstance(people, list) else {}
+            texts = [one for one in people if isinstance(one, str)] if isinstance(people, list) else []
+            found |= {one.lower() if name.endswith("Emails") else one: name for one in texts}
     return found
 
 

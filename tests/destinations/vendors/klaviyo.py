@@ -14,7 +14,7 @@ from tests.destinations.vendors import SECRET
 class Peer:
     def __init__(self, url: str = "https://a.klaviyo.com") -> None:
         self.url = url
-        self.section: dict[str, Any] = {"url": url, "api_key": SECRET, "list_id": "Y6nRLr", "id_type": "email"}
+        self.section: dict[str, Any] = {"url": url, "api_key": SECRET, "list_id": "Y6nRLr"}
         self.audience = "vips"
         self.members: set[str] = set()
         self.bad: set[str] = set()
@@ -23,7 +23,7 @@ class Peer:
         self._jobs: dict[str, dict[str, Any]] = {}
 
     def member(self, n: int) -> str:
-        return f"person{n}@private.example.com"
+        return f"klaviyo person {n}"
 
     def fields(self, n: int) -> dict[str, Any]:
         return {"first_name": f"Name {n}", "lifetime_value": 10}
@@ -62,13 +62,13 @@ class Peer:
             return self._shown(name, "processing")
         if job["asked"] == 2:
             for at, profile in enumerate(job["profiles"]):
-                email = profile["attributes"]["email"]
-                if email in self.bad:
+                known = profile["attributes"]["external_id"]
+                if known in self.bad:
                     job["failed"].append(at)
                     continue
-                self._ids.setdefault(email, f"01GD{len(self._ids):04}")
-                self.properties[email] = {**profile["attributes"], **profile["attributes"].pop("properties")}
-                self.members.add(email)
+                self._ids.setdefault(known, f"01GD{len(self._ids):04}")
+                self.properties[known] = {**profile["attributes"], **profile["attributes"].pop("properties")}
+                self.members.add(known)
         return self._shown(name, "complete")
 
     def _shown(self, name: str, status: str, code: int = 200) -> HttpAnswer:
@@ -82,18 +82,18 @@ class Peer:
         job = self._jobs[name]
         errors = [{"type": "import-error", "id": str(at), "attributes": {
             "code": "invalid", "title": "Invalid input", "detail": "not valid", "original_payload": None,
-            "source": {"pointer": f"/data/attributes/profiles/data/{at}/attributes/email"}}} for at in job["failed"]]  # fmt: skip
+            "source": {"pointer": f"/data/attributes/profiles/data/{at}/attributes/external_id"}}} for at in job["failed"]]  # fmt: skip
         return HttpAnswer(200, {}, json.dumps({"data": errors[:100], "links": {"self": self.url}}).encode())
 
     def _profiles(self, query: dict[str, list[str]]) -> HttpAnswer:
-        assert query["fields[profile]"] == ["email"]
+        assert query["fields[profile]"] == ["external_id"]
         assert query["page[size]"] == ["100"]
-        asked = re.fullmatch(r"any\(email,(\[.*\])\)", query["filter"][0])
+        asked = re.fullmatch(r"any\(external_id,(\[.*\])\)", query["filter"][0])
         assert asked
         wanted = json.loads(asked[1])
         assert len(wanted) <= 100
         data = [
-            {"type": "profile", "id": self._ids[one], "attributes": {"email": one}}
+            {"type": "profile", "id": self._ids[one], "attributes": {"external_id": one}}
             for one in wanted
             if one in self._ids
         ]
@@ -103,18 +103,19 @@ class Peer:
         assert 1 <= len(named) <= 1_000
         assert all(set(one) == {"type", "id"} and one["type"] == "profile" for one in named)
         ids = {one["id"] for one in named}
-        self.members -= {email for email, known in self._ids.items() if known in ids}
+        self.members -= {known for known, own in self._ids.items() if own in ids}
         return HttpAnswer(204, {}, b"")
 
     def _listed(self, query: dict[str, list[str]]) -> HttpAnswer:
         start = int(query.get("page[cursor]", ["0"])[0])
         names = sorted(self.members)
         data = [
-            {"type": "profile", "id": self._ids[one], "attributes": {"email": one}} for one in names[start : start + 2]
+            {"type": "profile", "id": self._ids[one], "attributes": {"external_id": one}}
+            for one in names[start : start + 2]
         ]
         links: dict[str, str | None] = {"self": self.url, "next": None}
         if start + 2 < len(names):
             links["next"] = (
-                f"{self.url}/api/lists/Y6nRLr/profiles?fields%5Bprofile%5D=email&page%5Bcursor%5D={start + 2}"
+                f"{self.url}/api/lists/Y6nRLr/profiles?fields%5Bprofile%5D=external_id&page%5Bcursor%5D={start + 2}"
             )
         return HttpAnswer(200, {}, json.dumps({"data": data, "links": links}).encode())
