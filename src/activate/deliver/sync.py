@@ -416,9 +416,9 @@ class Sync:
     def _asked_wait(self, answer: HttpAnswer | None) -> float:
         if answer is None or answer.status < 300:
             return 0.0
-        now = self._clock.now()
-        asked = self._destination.asked_wait(answer, now)
-        asked = retry_after(answer.headers, now) if asked is None else asked
+        asked = self._destination.asked_wait(answer, self._clock.now())
+        if asked is None:
+            asked = retry_after(answer.headers, self._clock.now())
         if asked is None:
             return 0.0
         if asked > _LONGEST_WAIT:

@@ -10,16 +10,14 @@ import abc
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import pyarrow as pa
 
+from activate.audience import Mapped
 from activate.project import Relation
 from activate.providers.base import HttpAnswer, HttpRequest, Limits, Token
 from activate.providers.options import COMMON, Option
-
-if TYPE_CHECKING:
-    from activate.audience import Mapped
 
 Phase = Literal["remove", "upsert"]
 RowStatus = Literal["accepted", "rejected", "failed", "unknown", "aborted"]
@@ -212,8 +210,13 @@ class Destination(abc.ABC):
         return True
 
     @classmethod
-    def audience_problems(cls, options: Mapping[str, Any], identify_by: Mapped, fields: Sequence[str]) -> list[str]:
-        """Return why an audience with these mapped fields cannot be kept here, each as a sentence. Asked at lint."""
+    def audience_problems(
+        cls, options: Mapping[str, Any], identify_by: Mapped, fields: Mapping[str, Mapped]
+    ) -> list[str]:
+        """Return why an audience cannot be kept there, each as a sentence: an identifier or a field that does not fit.
+
+        Asked at lint; `options` may be unresolved. `fields` are the mapped values by the destination's name for them.
+        """
         del options, identify_by, fields
         return []
 
@@ -268,7 +271,10 @@ class Destination(abc.ABC):
         return Verdict()
 
     def asked_wait(self, answer: HttpAnswer, at: dt.datetime) -> float | None:
-        """Seconds that the answer asks us to wait in the vendor's own way; None: as `Retry-After` says. `at`: naive UTC."""
+        """Seconds that an answer (of status 300 and above) asks us to wait, where it says so in its own way.
+
+        None: as its Retry-After says, if it has one. `at` is this moment, naive UTC.
+        """
         del answer, at
         return None
 

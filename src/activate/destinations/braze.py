@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from activate.destinations.answers import people, reserved, usual_verdict
+from activate.audience import Mapped
 from activate.destinations.base import Changes, Destination, Pending, Refusal, Verdict
+from activate.destinations.engagement import people, reserved, usual_verdict
 from activate.providers.base import HttpAnswer, HttpRequest, Limits
 from activate.providers.braze import read_errors
 from activate.providers.json_api import api_url, epoch_wait, json_object, json_request
 from activate.providers.options import Option
-
-if TYPE_CHECKING:
-    from activate.audience import Mapped
 
 _RESERVED = ("external_id", "braze_id", "user_alias", "_update_existing_only", "push_token_import")
 
@@ -66,7 +64,9 @@ as custom attributes.
         return options.get("membership") == "list" or "{audience}" in str(options.get("attribute") or "{audience}")
 
     @classmethod
-    def audience_problems(cls, options: Mapping[str, Any], identify_by: Mapped, fields: Sequence[str]) -> list[str]:
+    def audience_problems(
+        cls, options: Mapping[str, Any], identify_by: Mapped, fields: Mapping[str, Mapped]
+    ) -> list[str]:
         del options, identify_by
         return reserved(cls.type, _RESERVED, fields)
 

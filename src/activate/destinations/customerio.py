@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import orjson
 
-from activate.destinations.answers import Unreadable, page_of, people, reserved, usual_verdict
+from activate.audience import Mapped
 from activate.destinations.base import MEMBER, Abilities, Changes, Destination, Page, Pending, Refusal, Verdict
+from activate.destinations.engagement import Unreadable, page_of, people, reserved, usual_verdict
 from activate.providers.base import HttpAnswer, HttpRequest, Limits
 from activate.providers.customerio import basic, batch_errors
 from activate.providers.json_api import USER_AGENT, api_url, json_object, json_request
 from activate.providers.options import Option
 from activate.providers.signing import check_url
-
-if TYPE_CHECKING:
-    from activate.audience import Mapped
 
 _SEGMENT_BATCH, _ATTRIBUTE_BATCH, _PAGE = 1_000, 200, 2_000
 _ITEM_BYTES = 32_000
@@ -91,7 +89,9 @@ be read back.
         return "{audience}" in str(options.get("attribute") or "")
 
     @classmethod
-    def audience_problems(cls, options: Mapping[str, Any], identify_by: Mapped, fields: Sequence[str]) -> list[str]:
+    def audience_problems(
+        cls, options: Mapping[str, Any], identify_by: Mapped, fields: Mapping[str, Mapped]
+    ) -> list[str]:
         del identify_by
         found = reserved(cls.type, ("id", "cio_id", "_update"), fields)
         if options.get("segment_id") and fields:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from activate.destinations.answers import page_of, people, reserved, usual_verdict
+from activate.audience import Mapped
 from activate.destinations.base import Abilities, Changes, Destination, Page, Pending, Refusal, Verdict
+from activate.destinations.engagement import page_of, people, reserved, usual_verdict
 from activate.providers.base import HttpAnswer, HttpRequest, Limits
 from activate.providers.iterable import failed_people
 from activate.providers.json_api import USER_AGENT, api_url, json_object, json_request
 from activate.providers.options import Option
-
-if TYPE_CHECKING:
-    from activate.audience import Mapped
 
 
 class IterableAudience(Destination):
@@ -69,7 +67,9 @@ people nor of requests: 1,000 people, 5 times a second, is our choice.\
         return False
 
     @classmethod
-    def audience_problems(cls, options: Mapping[str, Any], identify_by: Mapped, fields: Sequence[str]) -> list[str]:
+    def audience_problems(
+        cls, options: Mapping[str, Any], identify_by: Mapped, fields: Mapping[str, Mapped]
+    ) -> list[str]:
         del options, identify_by
         return reserved(cls.type, ("userId",), fields)
 

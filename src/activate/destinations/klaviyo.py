@@ -6,10 +6,10 @@ import datetime as dt
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from urllib.parse import quote, urljoin, urlsplit
 
-from activate.destinations.answers import Unreadable, page_of, people, reserved, usual_verdict
+from activate.audience import Mapped
 from activate.destinations.base import (
     MEMBER,
     Abilities,
@@ -21,13 +21,11 @@ from activate.destinations.base import (
     Refusal,
     Verdict,
 )
+from activate.destinations.engagement import Unreadable, page_of, people, reserved, usual_verdict
 from activate.providers.base import HttpAnswer, HttpRequest, Limits
 from activate.providers.json_api import USER_AGENT, api_url, json_object, json_request
 from activate.providers.klaviyo import REVISION, headers
 from activate.providers.options import Option
-
-if TYPE_CHECKING:
-    from activate.audience import Mapped
 
 _OWN = frozenset({"email", "phone_number", "first_name", "last_name", "organization", "locale", "title",
                   "image"})  # fmt: skip
@@ -100,7 +98,9 @@ back 100 a page; those on the list without an `external_id` are not shown.\
         return False
 
     @classmethod
-    def audience_problems(cls, options: Mapping[str, Any], identify_by: Mapped, fields: Sequence[str]) -> list[str]:
+    def audience_problems(
+        cls, options: Mapping[str, Any], identify_by: Mapped, fields: Mapping[str, Mapped]
+    ) -> list[str]:
         del options, identify_by
         return reserved(cls.type, ("external_id",), fields)
 

@@ -298,7 +298,10 @@ class Provider(abc.ABC):
         return [Outcome(message.message_id, status, None, code, answer.enhanced, lost) for message in batch]
 
     def asked_wait(self, answer: HttpAnswer, at: dt.datetime) -> float | None:
-        """Seconds that the answer asks us to wait in the vendor's own way; None: as `Retry-After` says. `at`: naive UTC."""
+        """Seconds that an answer (of status 300 and above) asks us to wait, where it says so in its own way.
+
+        None: as its Retry-After says, if it has one. `at` is this moment, naive UTC.
+        """
         del answer, at
         return None
 

@@ -71,14 +71,14 @@ def _fit(scene: Scene, audience: Audience) -> Iterator[Mistake]:
     if abilities.needs_hash and audience.identify_by.hash is None:
         message = f"{kind.type} takes hashed identifiers only; write `identify_by: {{column: email, normalise: email, hash: sha256}}`"
         yield scene.mistake(audience, ("identify_by",), message)
+    for problem in kind.audience_problems(section, audience.identify_by, audience.fields):
+        yield scene.mistake(audience, ("identify_by",) if "identify_by" in problem else ("fields",), problem)
     if audience.mode == "mirror" and not abilities.removes:
         message = f"{kind.type} cannot take people out, so `mode: mirror` cannot hold; write `upsert` or `add_only`"
         yield scene.mistake(audience, ("mode",), message)
     if audience.mode != "mirror" and abilities.replaces:
         message = f"{kind.type} is given the full set each time, which always mirrors the segment"
         yield scene.mistake(audience, ("mode",), message)
-    for problem in kind.audience_problems(section, audience.identify_by, tuple(audience.fields)):
-        yield scene.mistake(audience, ("destination",), problem)
 
 
 def _splits(scene: Scene) -> Iterator[Mistake]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from activate.destinations.base import MEMBER, ROW, Changes, Verdict
@@ -55,6 +55,6 @@ def page_of(answer: HttpAnswer) -> HttpAnswer:
     return answer
 
 
-def reserved(kind: str, names: Sequence[str], fields: Sequence[str]) -> list[str]:
+def reserved(kind: str, names: Sequence[str], fields: Iterable[str]) -> list[str]:
     """Why fields cannot be mapped whose names the destination uses for the person's key and for membership."""
     return [f"{kind} keeps {name!r} for itself; give the field another name" for name in fields if name in names]
