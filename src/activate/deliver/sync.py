@@ -224,7 +224,7 @@ class Sync:
                 wave += 1
 
     def _post(self, pool: ThreadPoolExecutor, phase: str, rows: pa.RecordBatch) -> list[Future[list[_Told]]]:
-        size = self._destination.limits.batch
+        size = self._destination.batch_of(_kind(phase))
         futures: list[Future[list[_Told]]] = []
         page = self._changes(phase, rows)
         for start in range(0, rows.num_rows, size):
@@ -416,8 +416,12 @@ class Sync:
         return Verdict("unknown", "job_takes_too_long")
 
     def _asked_wait(self, answer: HttpAnswer | None) -> float:
-        asked = retry_after(answer.headers, self._clock.now()) if answer is not None else None
-        if asked is None or answer is None or answer.status < 300:
+        if answer is None or answer.status < 300:
+            return 0.0
+        asked = self._destination.asked_wait(answer, self._clock.now())
+        if asked is None:
+            asked = retry_after(answer.headers, self._clock.now())
+        if asked is None:
             return 0.0
         if asked > _LONGEST_WAIT:
             self.breaker.trip(f"the destination asks us to wait {asked:.0f} seconds")

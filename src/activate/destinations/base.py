@@ -238,9 +238,14 @@ class Destination(abc.ABC):
             timeout_seconds=self.options["timeout"],
         )
 
+    def batch_of(self, phase: Phase) -> int:
+        """How many rows of a phase share a request, where the destination takes fewer of one kind."""
+        del phase
+        return self.limits.batch
+
     @abc.abstractmethod
     def build(self, changes: Changes, at: dt.datetime) -> Request:
-        """Make one request of at most `limits.batch` rows. `at` is the sync's `now`."""
+        """Make one request of at most `batch_of(changes.phase)` rows. `at` is the sync's `now`."""
 
     def token_request(self, at: int) -> HttpRequest | None:
         """The request that exchanges a key for a bearer token; None where requests need no such token."""
@@ -267,6 +272,14 @@ class Destination(abc.ABC):
         """
         del answer, changes
         return Verdict()
+
+    def asked_wait(self, answer: HttpAnswer, at: dt.datetime) -> float | None:
+        """Seconds that an answer (of status 300 and above) asks us to wait, where it says so in its own way.
+
+        None: as its Retry-After says, if it has one. `at` is this moment, naive UTC.
+        """
+        del answer, at
+        return None
 
     def splits(self, answer: HttpAnswer | None) -> bool:
         """Whether the whole batch was refused because of some of its rows, so that halves are worth a try."""

@@ -17,6 +17,10 @@ DESTINATIONS: Catalogue[type[Destination]] = Catalogue({
     "webhook": "activate.destinations.webhook:AudienceWebhook",
     # e-mail
     "mailchimp": "activate.destinations.mailchimp:Mailchimp",
+    "braze": "activate.destinations.braze:BrazeAudience",
+    "customerio": "activate.destinations.customerio:CustomerIoAudience",
+    "iterable": "activate.destinations.iterable:IterableAudience",
+    "klaviyo": "activate.destinations.klaviyo:KlaviyoAudience",
 })  # fmt: skip
 
 

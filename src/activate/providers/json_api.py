@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -29,6 +30,14 @@ def json_request(
     """A request with a JSON body; `headers` come in addition to content type and user agent."""
     named = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": USER_AGENT}
     return HttpRequest(method, url, {**named, **headers}, orjson.dumps(body))
+
+
+def epoch_wait(answer: HttpAnswer, header: str, at: dt.datetime) -> float | None:
+    """Seconds until the Unix time that a header names; None where it names none. `at` is naive UTC."""
+    text = answer.headers.get(header, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= 11):
+        return None
+    return max(0.0, int(text) - at.replace(tzinfo=dt.UTC).timestamp())
 
 
 def json_answer(answer: HttpAnswer) -> Any:

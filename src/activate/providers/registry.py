@@ -32,6 +32,10 @@ PROVIDERS: Catalogue[type[Provider]] = Catalogue({
     "chabok": "activate.providers.chabok:Chabok",
     # Pulled by apps instead of pushed to them.
     "feed": "activate.providers.feed:Feed",
+    "braze": "activate.providers.braze:Braze",
+    "customerio": "activate.providers.customerio:CustomerIo",
+    "iterable": "activate.providers.iterable:Iterable",
+    "klaviyo": "activate.providers.klaviyo:Klaviyo",
 })  # fmt: skip
 
 
