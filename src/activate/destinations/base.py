@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import pyarrow as pa
 
+from activate.audience import Mapped
 from activate.project import Relation
 from activate.providers.base import HttpAnswer, HttpRequest, Limits, Token
 from activate.providers.options import COMMON, Option
@@ -72,13 +73,35 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Pending:
-    """The destination works on the batch as a job of its own: `request` asks how it stands, after `seconds`.
+    """More requests are needed for the batch: `request` is posted after `seconds`, and `read` reads its answer.
 
-    None: the answer names no job. Asked for one, it means to ask the same again.
+    A question: the destination works on the batch as a job of its own, and `request` asks how it stands. None: the answer
+    names no job; asked for one, it means to ask the same again. A `step`: `request` is the next part of the work, which
+    may be posted twice without harm; its answer is read whatever its status, and Unusable stops the sync. When `read` says
+    that a step was accepted, `after` follows. `but` are rows of which is known already what becomes of them.
+
+    A job that takes longer than `patience` seconds (the engine's own limit if None) leaves its rows as `otherwise` says.
     """
 
     request: HttpRequest | None
     seconds: float = 1.0
+    step: bool = False
+    after: Pending | None = None
+    but: Mapping[int, Refusal] = field(default_factory=dict)
+    patience: float | None = None
+    otherwise: Verdict = Verdict("unknown", "job_takes_too_long")
+
+
+def follow(pending: Pending, told: Verdict | Pending) -> Verdict | Pending:
+    """What comes next once `pending.request` was answered and `read` told this: more work, or the verdict of it all."""
+    but = {**pending.but, **told.but}
+    if isinstance(told, Pending):
+        if told.request is None:  # the same again
+            return replace(pending, seconds=told.seconds, but=but)
+        return replace(told, but=but, after=told.after or pending.after)
+    if told.status == "accepted" and pending.step and pending.after is not None:
+        return replace(pending.after, but={**but, **pending.after.but})
+    return replace(told, but=but)
 
 
 @dataclass(frozen=True)
@@ -141,10 +164,14 @@ Question = HttpRequest | MembersRequest
 
 
 class Page(NamedTuple):
-    """Some of the members that a destination holds, and the request for more of them, if any."""
+    """Some of the members that a destination holds, and the request for more of them, if any.
+
+    `detail` is asked before `more`: it tells by what names we know members that this page knows by the destination's.
+    """
 
     members: Sequence[str]
     more: Question | None = None
+    detail: Question | None = None
 
 
 @dataclass(frozen=True)
@@ -207,6 +234,17 @@ class Destination(abc.ABC):
         """Whether several audiences may be kept there with these options (perhaps unresolved)."""
         del options
         return True
+
+    @classmethod
+    def audience_problems(
+        cls, options: Mapping[str, Any], identify_by: Mapped, fields: Mapping[str, Mapped]
+    ) -> list[str]:
+        """Return why an audience cannot be kept there, each as a sentence: an identifier or a field that does not fit.
+
+        Asked at lint; `options` may be unresolved. `fields` are the mapped values by the destination's name for them.
+        """
+        del options, identify_by, fields
+        return []
 
     @property
     def abilities(self) -> Abilities:

@@ -57,7 +57,7 @@ def _shared_places(scene: Scene) -> Iterator[Mistake]:
         if other is not audience:
             message = (
                 f"the audience {other.audience!r} is at {audience.destination!r} too, and the destination's options do not "
-                "keep them apart: put {audience} into its path or table"
+                "keep them apart: put {audience} into its path or table, or write a destination for each"
             )
             yield scene.mistake(audience, ("destination",), message)
 
@@ -71,6 +71,8 @@ def _fit(scene: Scene, audience: Audience) -> Iterator[Mistake]:
     if abilities.needs_hash and audience.identify_by.hash is None:
         message = f"{kind.type} takes hashed identifiers only; write `identify_by: {{column: email, normalise: email, hash: sha256}}`"
         yield scene.mistake(audience, ("identify_by",), message)
+    for problem in kind.audience_problems(section, audience.identify_by, audience.fields):
+        yield scene.mistake(audience, ("identify_by",) if "identify_by" in problem else ("fields",), problem)
     if audience.mode == "mirror" and not abilities.removes:
         message = f"{kind.type} cannot take people out, so `mode: mirror` cannot hold; write `upsert` or `add_only`"
         yield scene.mistake(audience, ("mode",), message)
