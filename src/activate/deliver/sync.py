@@ -35,7 +35,6 @@ from activate.destinations.base import (
     Request,
     RowStatus,
     Verdict,
-    follow,
 )
 from activate.providers.base import HttpAnswer, HttpRequest, Unusable
 from activate.warehouses.dialect import Dialect
@@ -368,6 +367,9 @@ class Sync:
         except Exception as error:  # a flaw in a destination's code must not leave claims without an outcome
             self.breaker.trip(f"the destination's code failed ({type(error).__name__})")
             return [_Told(start, count, Verdict("unknown", "internal_error"))], None
+        if verdict.halves and count > 1:
+            self.breaker.succeeded()
+            return [_doubtful(part) for part in self._halve(changes, start, verdict.code or "refused")], None
         if verdict.status in ("accepted", "rejected") or verdict.but:
             self._taken = self._taken or verdict.status == "accepted"
             self.breaker.succeeded()
@@ -404,13 +406,13 @@ class Sync:
             self._clock.sleep(wait)
             wait = min(max(_FIRST_BACKOFF, 2 * wait), _LONGEST_WAIT)
             try:
-                answer = self._carry(carrier, cast("HttpRequest", found.request))
+                answer = self._carry(carrier, found.request)
                 if answer is None or answer.status in _NOT_NOW:
                     wait = max(wait, self._asked_wait(answer))
                     continue
                 if answer.status >= 300 and not found.step:
                     return Verdict("unknown", f"job_http_{answer.status}", but=found.but)
-                told = follow(found, self._destination.read(answer, changes))
+                told = self._destination.resume(found, answer, changes)
             except (NotTaken, InDoubt):
                 continue  # the question was lost, not the job; and a step may be posted again
             except Unusable as error:

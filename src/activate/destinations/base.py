@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -61,7 +61,8 @@ class Verdict:
     """What became of a batch: `status` of all rows, but for those (by position in the batch) in `but`.
 
     `failed` is definite (nothing was taken) and may be tried again; `rejected` is definite and final; `unknown` means
-    that the destination may have taken it. (`aborted`, which uses up no attempt, is the engine's own word for rows that a
+    that the destination may have taken it; with `halves`, the answer tells how many rows were refused and not which, so
+    that the batch is posted again in halves (whose rows are never `failed`, since the first request may have had them). (`aborted`, which uses up no attempt, is the engine's own word for rows that a
     destination as a whole did not take.)
     """
 
@@ -69,16 +70,17 @@ class Verdict:
     code: str | None = None
     error: str | None = None
     but: Mapping[int, Refusal] = field(default_factory=dict)
+    halves: bool = False
 
 
 @dataclass(frozen=True)
 class Pending:
-    """More requests are needed for the batch: `request` is posted after `seconds`, and `read` reads its answer.
+    """More requests are needed for the batch: `request` is posted after `seconds`, and `reader` (else `read`) reads its answer.
 
     A question: the destination works on the batch as a job of its own, and `request` asks how it stands. None: the answer
     names no job; asked for one, it means to ask the same again. A `step`: `request` is the next part of the work, which
-    may be posted twice without harm; its answer is read whatever its status, and Unusable stops the sync. When `read` says
-    that a step was accepted, `after` follows. `but` are rows of which is known already what becomes of them.
+    may be posted twice without harm; its answer is read whatever its status, and Unusable stops the sync. `but` are rows of
+    which is known already what becomes of them.
 
     A job that takes longer than `patience` seconds (the engine's own limit if None) leaves its rows as `otherwise` says.
     """
@@ -86,22 +88,10 @@ class Pending:
     request: HttpRequest | None
     seconds: float = 1.0
     step: bool = False
-    after: Pending | None = None
+    reader: Callable[[HttpAnswer, Changes], Verdict | Pending] | None = field(default=None, repr=False)
     but: Mapping[int, Refusal] = field(default_factory=dict)
     patience: float | None = None
     otherwise: Verdict = Verdict("unknown", "job_takes_too_long")
-
-
-def follow(pending: Pending, told: Verdict | Pending) -> Verdict | Pending:
-    """What comes next once `pending.request` was answered and `read` told this: more work, or the verdict of it all."""
-    but = {**pending.but, **told.but}
-    if isinstance(told, Pending):
-        if told.request is None:  # the same again
-            return replace(pending, seconds=told.seconds, but=but)
-        return replace(told, but=but, after=told.after or pending.after)
-    if told.status == "accepted" and pending.step and pending.after is not None:
-        return replace(pending.after, but={**but, **pending.after.but})
-    return replace(told, but=but)
 
 
 @dataclass(frozen=True)
@@ -290,6 +280,14 @@ class Destination(abc.ABC):
         """
         del answer, changes
         return Verdict()
+
+    def resume(self, pending: Pending, answer: HttpAnswer, changes: Changes) -> Verdict | Pending:
+        """What comes next once `pending.request` was answered: more work, or the verdict of it all."""
+        told = (pending.reader or self.read)(answer, changes)
+        but = {**pending.but, **told.but}
+        if isinstance(told, Pending) and told.request is None:
+            return replace(pending, seconds=told.seconds, but=but)
+        return replace(told, but=but)
 
     def splits(self, answer: HttpAnswer | None) -> bool:
         """Whether the whole batch was refused because of some of its rows, so that halves are worth a try."""

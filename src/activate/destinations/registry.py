@@ -15,6 +15,10 @@ DESTINATIONS: Catalogue[type[Destination]] = Catalogue({
     "table": "activate.destinations.table:Table",
     "file": "activate.destinations.file:AudienceFile",
     "webhook": "activate.destinations.webhook:AudienceWebhook",
+    # Advertising and CRM
+    "meta": "activate.destinations.meta:Meta",
+    "google_ads": "activate.destinations.google_ads:GoogleAds",
+    "google_data_manager": "activate.destinations.google_data_manager:GoogleDataManager",
 })  # fmt: skip
 
 
