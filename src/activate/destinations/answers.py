@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from activate.destinations.base import MEMBER, ROW, Changes, Verdict
+from activate.errors import ActivateError
 from activate.providers.base import HttpAnswer, Unusable
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z_]{0,63}")
@@ -49,3 +50,7 @@ def word(value: object, known: Sequence[str] = (), default: str = "refused") -> 
     if isinstance(value, str) and (value in known or (value.isupper() and _WORD.fullmatch(value))):
         return value.lower()
     return default
+
+
+class Unreadable(ActivateError):
+    """A destination's answer to a question is not what it should be."""

@@ -19,6 +19,9 @@ DESTINATIONS: Catalogue[type[Destination]] = Catalogue({
     "meta": "activate.destinations.meta:Meta",
     "google_ads": "activate.destinations.google_ads:GoogleAds",
     "google_data_manager": "activate.destinations.google_data_manager:GoogleDataManager",
+    "tiktok": "activate.destinations.tiktok:TikTok",
+    "hubspot": "activate.destinations.hubspot:HubSpot",
+    "intercom": "activate.destinations.intercom:Intercom",
 })  # fmt: skip
 
 

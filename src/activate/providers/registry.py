@@ -15,6 +15,9 @@ PROVIDERS: Catalogue[type[Provider]] = Catalogue({
     "file": "activate.providers.file:File",
     "webhook": "activate.providers.webhook:Webhook",
     "smtp": "activate.providers.smtp:Smtp",
+    # CRM
+    "hubspot": "activate.providers.hubspot:HubSpot",
+    "intercom": "activate.providers.intercom:Intercom",
 })  # fmt: skip
 
 
