@@ -34,9 +34,10 @@ def members(destination: Destination, carrier: AudienceCarrier, audience: str, a
 
     Raises DeliveryError when it cannot be asked, or does not answer as it should: half an answer is none.
     """
-    question = destination.ask_members(audience)
+    questions = [destination.ask_members(audience)]
     tokens = Tokens(destination, time.monotonic)
     for _ in range(_PAGES):
+        question = questions.pop() if questions else None
         if question is None:
             return
         try:
@@ -50,5 +51,5 @@ def members(destination: Destination, carrier: AudienceCarrier, audience: str, a
         except Unusable as error:
             raise DeliveryError(f"{destination.name}: {error}") from None
         yield page.members
-        question = page.more
+        questions += [one for one in (page.more, page.detail) if one is not None]
     raise DeliveryError(f"{destination.name}: its members do not end")

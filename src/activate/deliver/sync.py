@@ -369,6 +369,9 @@ class Sync:
         except Exception as error:  # a flaw in a destination's code must not leave claims without an outcome
             self.breaker.trip(f"the destination's code failed ({type(error).__name__})")
             return [_Told(start, count, Verdict("unknown", "internal_error"))], None
+        if verdict.halves and count > 1:
+            self.breaker.succeeded()
+            return [_doubtful(part) for part in self._halve(changes, start, verdict.code or "refused")], None
         if verdict.status in ("accepted", "rejected") or verdict.but:
             self._taken = self._taken or verdict.status == "accepted"
             self.breaker.succeeded()
@@ -392,28 +395,36 @@ class Sync:
         return answer
 
     def _await(self, carrier: AudienceCarrier, found: Pending, changes: Changes) -> Verdict:
-        """Ask for a job until it is done. What was taken and never told how it ended is in doubt."""
-        deadline = self._clock.monotonic() + _LONGEST_JOB
-        question = found.request
-        if question is None:
+        """Do the rest of the work, and ask for a job until it is done.
+
+        A job that was taken and of which is never told how it ended is in doubt, unless its destination says otherwise.
+        """
+        began, wait = self._clock.monotonic(), found.seconds
+        if found.request is None:
             return Verdict("unknown", "no_job", "the service works on it, but names no job to ask for")
-        while self._clock.monotonic() < deadline:
-            self._clock.sleep(found.seconds)
+        while self._clock.monotonic() - began < (_LONGEST_JOB if found.patience is None else found.patience):
+            if found.step and self.breaker.is_open:
+                return Verdict("failed", "destination_stopped", but=found.but)
+            self._clock.sleep(wait)
+            wait = min(max(_FIRST_BACKOFF, 2 * wait), _LONGEST_WAIT)
             try:
-                answer = self._carry(carrier, question)
+                answer = self._carry(carrier, found.request)
                 if answer is None or answer.status in _NOT_NOW:
+                    wait = max(wait, self._asked_wait(answer))
                     continue
-                if answer.status >= 300:
-                    return Verdict("unknown", f"job_http_{answer.status}")
-                told = self._destination.read(answer, changes)
+                if answer.status >= 300 and not found.step:
+                    return Verdict("unknown", f"job_http_{answer.status}", but=found.but)
+                told = self._destination.resume(found, answer, changes)
             except (NotTaken, InDoubt):
-                continue  # the question was lost, not the job
+                continue  # the question was lost, not the job; and a step may be posted again
             except Unusable as error:
-                return Verdict("unknown", error.code)
+                if found.step:
+                    raise
+                return Verdict("unknown", error.code, but=found.but)
             if isinstance(told, Verdict):
                 return told
-            found, question = told, told.request or question
-        return Verdict("unknown", "job_takes_too_long")
+            found, wait = told, told.seconds
+        return replace(found.otherwise, but={**found.but, **found.otherwise.but})
 
     def _asked_wait(self, answer: HttpAnswer | None) -> float:
         if answer is None or answer.status < 300:

@@ -32,12 +32,13 @@ def verdict_of(answer: HttpAnswer, code: str | None = None) -> Verdict:
 
     Raises Unusable where the destination refuses us as a whole.
     """
-    status, code = answer.status, code or f"http_{answer.status}"
+    status, named = answer.status, code or f"http_{answer.status}"
     if 300 <= status < 400 or status in (401, 402, 403, 404, 405, 407, 410):
-        raise Unusable(code, f"the service answered {status}; check the destination's credentials, account and ids")
+        said = f"{status} ({code})" if code else f"{status}"
+        raise Unusable(named, f"the service answered {said}; check the destination's credentials, account and ids")
     if status in _IN_DOUBT:
-        return Verdict("unknown", code)
-    return Verdict("failed" if status in (408, 421, 425, 429) or status >= 500 else "rejected", code)
+        return Verdict("unknown", named)
+    return Verdict("failed" if status in (408, 421, 425, 429) or status >= 500 else "rejected", named)
 
 
 def word(value: object, known: Sequence[str] = (), default: str = "refused") -> str:

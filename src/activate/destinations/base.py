@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -61,7 +61,8 @@ class Verdict:
     """What became of a batch: `status` of all rows, but for those (by position in the batch) in `but`.
 
     `failed` is definite (nothing was taken) and may be tried again; `rejected` is definite and final; `unknown` means
-    that the destination may have taken it. (`aborted`, which uses up no attempt, is the engine's own word for rows that a
+    that the destination may have taken it; with `halves`, the answer tells how many rows were refused and not which, so
+    that the batch is posted again in halves (whose rows are never `failed`, since the first request may have had them). (`aborted`, which uses up no attempt, is the engine's own word for rows that a
     destination as a whole did not take.)
     """
 
@@ -69,17 +70,28 @@ class Verdict:
     code: str | None = None
     error: str | None = None
     but: Mapping[int, Refusal] = field(default_factory=dict)
+    halves: bool = False
 
 
 @dataclass(frozen=True)
 class Pending:
-    """The destination works on the batch as a job of its own: `request` asks how it stands, after `seconds`.
+    """More requests are needed for the batch: `request` is posted after `seconds`, and `reader` (else `read`) reads its answer.
 
-    None: the answer names no job. Asked for one, it means to ask the same again.
+    A question: the destination works on the batch as a job of its own, and `request` asks how it stands. None: the answer
+    names no job; asked for one, it means to ask the same again. A `step`: `request` is the next part of the work, which
+    may be posted twice without harm; its answer is read whatever its status, and Unusable stops the sync. `but` are rows of
+    which is known already what becomes of them.
+
+    A job that takes longer than `patience` seconds (the engine's own limit if None) leaves its rows as `otherwise` says.
     """
 
     request: HttpRequest | None
     seconds: float = 1.0
+    step: bool = False
+    reader: Callable[[HttpAnswer, Changes], Verdict | Pending] | None = field(default=None, repr=False)
+    but: Mapping[int, Refusal] = field(default_factory=dict)
+    patience: float | None = None
+    otherwise: Verdict = Verdict("unknown", "job_takes_too_long")
 
 
 @dataclass(frozen=True)
@@ -145,10 +157,14 @@ Question = HttpRequest | MembersRequest
 
 
 class Page(NamedTuple):
-    """Some of the members that a destination holds, and the request for more of them, if any."""
+    """Some of the members that a destination holds, and the request for more of them, if any.
+
+    `detail` is asked before `more`: it tells by what names we know members that this page knows by the destination's.
+    """
 
     members: Sequence[str]
     more: Question | None = None
+    detail: Question | None = None
 
 
 @dataclass(frozen=True)
@@ -280,6 +296,14 @@ class Destination(abc.ABC):
         """
         del answer, at
         return None
+
+    def resume(self, pending: Pending, answer: HttpAnswer, changes: Changes) -> Verdict | Pending:
+        """What comes next once `pending.request` was answered: more work, or the verdict of it all."""
+        told = (pending.reader or self.read)(answer, changes)
+        but = {**pending.but, **told.but}
+        if isinstance(told, Pending) and told.request is None:
+            return replace(pending, seconds=told.seconds, but=but)
+        return replace(told, but=but)
 
     def splits(self, answer: HttpAnswer | None) -> bool:
         """Whether the whole batch was refused because of some of its rows, so that halves are worth a try."""

@@ -21,6 +21,13 @@ DESTINATIONS: Catalogue[type[Destination]] = Catalogue({
     "customerio": "activate.destinations.customerio:CustomerIoAudience",
     "iterable": "activate.destinations.iterable:IterableAudience",
     "klaviyo": "activate.destinations.klaviyo:KlaviyoAudience",
+    # Advertising and CRM
+    "meta": "activate.destinations.meta:Meta",
+    "google_ads": "activate.destinations.google_ads:GoogleAds",
+    "google_data_manager": "activate.destinations.google_data_manager:GoogleDataManager",
+    "tiktok": "activate.destinations.tiktok:TikTok",
+    "hubspot": "activate.destinations.hubspot:HubSpot",
+    "intercom": "activate.destinations.intercom:Intercom",
 })  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import quote, urljoin, urlsplit
 
+from activate.destinations.answers import Unreadable
 from activate.destinations.base import (
     MEMBER,
     ROW,
@@ -22,7 +23,6 @@ from activate.destinations.base import (
     RowStatus,
     Verdict,
 )
-from activate.errors import ActivateError
 from activate.providers.base import HttpAnswer, HttpRequest, Limits, Unusable
 from activate.providers.options import Option
 from activate.providers.signing import check_headers, check_secret, check_url, sign, signing_key
@@ -31,10 +31,6 @@ _CODE = re.compile(r"[A-Za-z][A-Za-z_\-]{0,39}")
 _STATUSES: Mapping[str, RowStatus] = {"accepted": "accepted", "rejected": "rejected", "failed": "failed"}
 _RUNNING, _DONE, _FAILED = ("queued", "pending", "running"), ("done", "completed", "succeeded"), ("failed", "error")
 _IN_DOUBT = frozenset({502, 504, 520, 521, 522, 523, 524})
-
-
-class Unreadable(ActivateError):
-    """The destination's answer to a question is not what it should be."""
 
 
 class AudienceWebhook(Destination):

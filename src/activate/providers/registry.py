@@ -36,6 +36,9 @@ PROVIDERS: Catalogue[type[Provider]] = Catalogue({
     "customerio": "activate.providers.customerio:CustomerIo",
     "iterable": "activate.providers.iterable:Iterable",
     "klaviyo": "activate.providers.klaviyo:Klaviyo",
+    # CRM
+    "hubspot": "activate.providers.hubspot:HubSpot",
+    "intercom": "activate.providers.intercom:Intercom",
 })  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def _shared_places(scene: Scene) -> Iterator[Mistake]:
         if other is not audience:
             message = (
                 f"the audience {other.audience!r} is at {audience.destination!r} too, and the destination's options do not "
-                "keep them apart: put {audience} into its path or table"
+                "keep them apart: put {audience} into its path or table, or write a destination for each"
             )
             yield scene.mistake(audience, ("destination",), message)
 
