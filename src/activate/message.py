@@ -16,6 +16,18 @@ class Interrupted(NamedTuple):
     claimed_at: dt.datetime
 
 
+class Lost(NamedTuple):
+    """An address that a provider told is not to be used again, and why. It lives in memory only, and is stored hashed."""
+
+    message_id: str
+    channel: str
+    address: str
+    reason: str
+
+    def __repr__(self) -> str:
+        return f"Lost({self.message_id!r}, {self.channel!r}, {self.reason!r})"
+
+
 class Kind(NamedTuple):
     """What decides which template a message takes."""
 
