@@ -132,9 +132,22 @@ def resolve_provider(name: str, options: Mapping[str, Any], secrets: Mapping[str
 
     `secrets` is asked before the environment. Raises SettingsError naming the provider, the option and the variable.
     """
+    return resolve_section("providers", name, options, secrets)
+
+
+def resolve_section(
+    kind: str, name: str, options: Mapping[str, Any], secrets: Mapping[str, str] = _NO_SECRETS
+) -> dict[str, Any]:
+    """The same of a section of `kind` (`providers` or `ingest`)."""
     render = _renderer("rules/activate.yml", secrets, {})
-    resolved: dict[str, Any] = render(dict(options), f"providers.{name}")
+    resolved: dict[str, Any] = render(dict(options), f"{kind}.{name}")
     return resolved
+
+
+def spool_folder(project_dir: Path) -> Path:
+    """Where events wait for the warehouse: ACTIVATE_SPOOL, else a folder of the project that is not cleaned by dbt."""
+    named = os.environ.get("ACTIVATE_SPOOL")
+    return Path(named).expanduser() if named else project_dir / ".activate" / "events"
 
 
 # -- finding ----------------------------------------------------------------------------------------------------------

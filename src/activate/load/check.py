@@ -9,7 +9,7 @@ from activate.expression import FUNCTIONS
 from activate.load.checks.audiences import audience_columns, audiences, destinations
 from activate.load.checks.campaigns import experiments
 from activate.load.checks.caps import caps
-from activate.load.checks.channels import channels, providers
+from activate.load.checks.channels import channels, providers, sources
 from activate.load.checks.columns import contract_columns, expressions, match_properties, policy_columns
 from activate.load.checks.models import contracts, contradictions, load_times, models_exist
 from activate.load.checks.scene import Scene
@@ -29,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     match_properties,
     channels,
     providers,
+    sources,
     templates,
     campaign_life,
     expiries,
