@@ -33,7 +33,8 @@ class Bookmarks:
 
     `last_now` is the latest tick's instant. `oldest_anchor` is the earliest `entered_at` among entries that may be
     open, or None. Only guards ask for `people` (how many rows the profiles model has, where a guard is a percentage)
-    and for `approvals` (the open approval's id and ceiling by campaign).
+    and for `approvals` (the open approval's id and ceiling by campaign). `suppressed` are the channels of `suppressions`,
+    each with whether the rows are by person (instead of by address).
     """
 
     campaigns: dict[str, Bookmark] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Bookmarks:
     oldest_anchor: dt.datetime | None = None
     people: int = 0
     approvals: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    suppressed: frozenset[tuple[str, bool]] = frozenset()
 
     @property
     def live_from(self) -> dt.datetime | None:

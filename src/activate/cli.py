@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from activate import __version__
-from activate.errors import ActivateError, RulesError, nearest
+from activate.errors import ActivateError, RulesError, UsageError, nearest
 
 PROGRAM = "dbt-activate"
-USAGE_ERROR = 64
+USAGE_ERROR = UsageError.exit_code
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 
@@ -41,12 +41,6 @@ EXIT_CODES: dict[int, str] = {
 }
 
 DESCRIPTION = "Turns dbt models and rules into decided, explained and delivered messages."
-
-
-class UsageError(ActivateError):
-    """The command was typed wrongly."""
-
-    exit_code = USAGE_ERROR
 
 
 class _Parser(argparse.ArgumentParser):
@@ -276,6 +270,21 @@ def _deliver(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _ingest(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", nargs="?", metavar="SOURCE", help="a section of `ingest:` in rules/activate.yml")
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="captured requests, one JSON document a line; `-` is standard input"
+    )
+    parser.add_argument(
+        "--unsigned", action="store_true", help="do not verify signatures; files may be the provider's own JSON"
+    )
+    parser.add_argument("--spool", action="store_true", help="load what the listener has taken")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="receive events and unsubscriptions over HTTP")
+    parser.add_argument(
+        "--threads", type=_positive, default=8, metavar="N", help="with --listen: requests at once (default: 8)"
+    )
+
+
 def _request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the request, e.g. rules/requests/loyal_customers.yml")
     parser.add_argument("--dry-run", action="store_true", help="print the model's files instead of writing them")
@@ -336,6 +345,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("init", "add what Activate needs to a dbt project", _init, waits=False),
     Verb("demo", "make up a shop, build it, replay some days, deliver to files", _demo, False, _PLACE, False),
     Verb("deliver", "hand over what waits in the outbox (for operators)", _deliver, has_progress=True),
+    Verb("ingest", "load what providers tell: opens, clicks, bounces, opt-outs", _ingest),
     Verb("approve", "let what a guard withholds pass, once and up to a ceiling", _approve),
     Verb("retry", "let changes that a destination refused be sent again", _retry),
     Verb("reconcile", "read a destination's members back, and mend the difference", _reconcile),

@@ -11,16 +11,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from activate import audience_commands, feed_commands, planfile, questions, run, syncing
+from activate import audience_commands, feed_commands, ingesting, planfile, questions, run, syncing
 from activate.audience_plan import AudiencePlan, AudienceReport
 from activate.decision import Tick
-from activate.errors import DeliveryError, SettingsError, nearest
-from activate.message import ProviderReport
+from activate.errors import DeliveryError, SettingsError, UsageError, nearest
+from activate.ingest.web import MAX_BODY
+from activate.load.project import load_project
+from activate.message import IngestReport, ProviderReport
 from activate.opening import instant, opened, options
 from activate.project import Project
 from activate.report.audience_view import show_plans, show_reports
 from activate.report.console import make_console
 from activate.report.delivery_view import show_delivery
+from activate.report.ingest_view import show_ingested
 from activate.report.lint_view import show_mistakes
 from activate.report.preview_view import show_preview
 from activate.report.progress import progress
@@ -175,6 +178,43 @@ def _providers(project: Project, names: Sequence[str] | None) -> Sequence[str] |
             allowed = ", ".join(project.policy.providers) or "none"
             raise SettingsError(f"no provider {name!r}; allowed: {allowed}{nearest(name, project.policy.providers)}")
     return names
+
+
+def _ingest(args: argparse.Namespace) -> int:
+    if bool(args.source) + args.spool + bool(args.listen) != 1 or bool(args.source) != bool(args.files):
+        raise UsageError("say SOURCE and FILES, or --spool, or --listen HOST:PORT (see dbt-activate ingest --help)")
+    if args.listen:
+        return _listen(args)
+    with opened(args) as (project, warehouse):
+        if args.spool:
+            found = ingesting.load_spool(warehouse, project, clock=run.wall_clock, wait_seconds=args.wait)
+            report = found or IngestReport("spool")
+        else:
+            report = ingesting.ingest_files(
+                warehouse, project, args.source, args.files, signed=not args.unsigned, clock=run.wall_clock,
+                wait_seconds=args.wait,
+            )  # fmt: skip
+    if args.json:
+        _print_json(report)
+    else:
+        show_ingested(make_console(sys.stdout), report)
+    return SettingsError.exit_code if report.refused and not report.events and not report.duplicates else 0
+
+
+def _listen(args: argparse.Namespace) -> int:
+    host, _, port = args.listen.rpartition(":")
+    if not port.isdecimal():
+        raise UsageError("--listen: write HOST:PORT, e.g. 127.0.0.1:8080")
+    try:
+        from waitress import serve  # noqa: PLC0415  # an extra
+    except ImportError:
+        raise SettingsError("--listen needs waitress: pip install 'dbt-activate[serve]'") from None
+    target = load_target(options(args))
+    application = ingesting.listener(load_project(options(args), target), run.wall_clock)
+    print(f"Listening on {args.listen}; Ctrl-C ends.", file=sys.stderr)
+    serve(application, host=host or "127.0.0.1", port=int(port), threads=args.threads, ident=None,
+          max_request_body_size=MAX_BODY, clear_untrusted_proxy_headers=True)  # fmt: skip
+    return 0
 
 
 def _deliver(args: argparse.Namespace) -> int:
@@ -338,6 +378,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "init": _init,
     "demo": _demo,
     "deliver": _deliver,
+    "ingest": _ingest,
     "migrate": _migrate,
     "exposures": _exposures,
     "schema": _schema,

@@ -37,6 +37,9 @@ REASONS: dict[str, Reason] = {
     "duplicate_profile": Reason("consent", ("suppress",), "the profiles model has several rows for the person"),
     "unreachable": Reason("consent", ("suppress",), "no channel of the step has an address"),
     "no_consent": Reason("consent", ("suppress",), "no channel that has an address has consent"),
+    "address_suppressed": Reason(
+        "consent", ("suppress",), "every address that has consent is suppressed: lost, bounced or opted out"
+    ),
     "zone_missing": Reason("window", ("suppress",), "the person has no time zone"),
     "zone_invalid": Reason("window", ("suppress",), "the person's time zone is not an IANA name"),
     "window_closed": Reason("window", ("defer", "suppress"), "the local time window is closed"),

@@ -48,6 +48,12 @@ class RulesError(ActivateError):
         super().__init__("\n".join([head, *(f"  {mistake}" for mistake in self.mistakes)]))
 
 
+class UsageError(ActivateError):
+    """The command was typed wrongly. Exit code 64."""
+
+    exit_code = 64
+
+
 class SettingsError(ActivateError):
     """The project, the dbt profile, the manifest or a secret is missing or wrong. Exit code 3."""
 

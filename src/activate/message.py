@@ -16,6 +16,18 @@ class Interrupted(NamedTuple):
     claimed_at: dt.datetime
 
 
+class Lost(NamedTuple):
+    """An address that a provider told is not to be used again, and why. It lives in memory only, and is stored hashed."""
+
+    message_id: str
+    channel: str
+    address: str
+    reason: str
+
+    def __repr__(self) -> str:
+        return f"Lost({self.message_id!r}, {self.channel!r}, {self.reason!r})"
+
+
 class Kind(NamedTuple):
     """What decides which template a message takes."""
 
@@ -58,3 +70,21 @@ class ProviderReport:
     def unusable(self) -> bool:
         """Whether nothing could be handed over at all, though there was something to hand over."""
         return self.error is not None and not self.counts.get("accepted") and not self.counts.get("rejected")
+
+
+@dataclass
+class IngestReport:
+    """What an ingestion did: events new and known before, rows of `suppressions`, and what was ignored, rejected or refused."""
+
+    source: str
+    events: int = 0
+    duplicates: int = 0
+    suppressions: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    rejected_to: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def refused(self) -> int:
+        """How many requests and events could not be used."""
+        return sum(count for what, count in self.counts.items() if not what.startswith("ignored"))

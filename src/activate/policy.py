@@ -47,6 +47,9 @@ class Channel(Frozen):
     consent: str | None = Field(None, description="A boolean or text column; none: no consent is needed.")
     consent_values: tuple[str, ...] = ("opted_in", "subscribed")
     provider: Name
+    registered: str | None = Field(
+        None, description="A time column: when the address was registered; later than its loss, it may be used again."
+    )
 
 
 class TimeWindow(Frozen):
@@ -151,6 +154,9 @@ class Policy(Frozen):
     channels: dict[Name, Channel] = Field(min_length=1)
     providers: dict[Name, dict[str, Any]] = Field(default_factory=dict)
     destinations: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    ingest: dict[Name, dict[str, Any]] = Field(
+        default_factory=dict, description="Where providers' events come from, by name (docs/ingest.md)."
+    )
     time_window: TimeWindow | None = None
     frequency_caps: tuple[FrequencyCap, ...] = ()
     global_control: Share | None = None

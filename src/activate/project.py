@@ -79,8 +79,8 @@ class Project:
 
     @property
     def version(self) -> str:
-        """Hash of the whole rule set: the policy (without providers and destinations), every campaign's and audience's version."""
-        parts = [self.policy.model_dump_json(by_alias=True, exclude={"providers", "destinations"})]
+        """Hash of the whole rule set: the policy (without providers, destinations and ingest), every campaign's and audience's version."""
+        parts = [self.policy.model_dump_json(by_alias=True, exclude={"providers", "destinations", "ingest"})]
         parts += sorted(f"{campaign.campaign}={campaign.version}" for campaign in self.campaigns)
         parts += sorted(f"audience {audience.audience}={audience.version}" for audience in self.audiences)
         return hashlib.md5("\n".join(parts).encode(), usedforsecurity=False).hexdigest()[:12]

@@ -8,6 +8,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Sequence
 
+from activate import ingesting
 from activate.bookmarks import Bookmarks
 from activate.compile.clock import zones
 from activate.compile.pipeline import compile_tick
@@ -86,7 +87,7 @@ def decide(
     on_progress: execute.OnProgress | None = None,
     clock: Clock = wall_clock,
 ) -> Tick:
-    """Decide one tick: everything in one transaction, under the project's lease.
+    """Decide one tick: everything in one transaction, under the project's lease; events that wait are loaded before it.
 
     `now` is naive UTC. With `commit=False` the same work is done and rolled back: the result is a plan. `samples` is
     the number of person keys to return per outcome; `check` may refuse the tick by raising, which rolls it back. The same `now` again, with nothing new to see, changes nothing.
@@ -95,6 +96,8 @@ def decide(
     last tick, WarehouseError (nothing recorded) if a statement fails.
     """
     started, began = clock(), time.perf_counter()
+    if commit:
+        ingesting.load_spool(warehouse, project, clock=clock, wait_seconds=wait_seconds)
     tick: Tick | None = None
     with warehouse.lock(f"tick.{project.policy.state.schema_}", wait_seconds):
         try:

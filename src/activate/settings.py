@@ -134,8 +134,15 @@ def resolve_provider(name: str, options: Mapping[str, Any], secrets: Mapping[str
 
     `secrets` is asked before the environment. Raises SettingsError naming the provider, the option and the variable.
     """
+    return resolve_section("providers", name, options, secrets)
+
+
+def resolve_section(
+    kind: str, name: str, options: Mapping[str, Any], secrets: Mapping[str, str] = _NO_SECRETS
+) -> dict[str, Any]:
+    """The same of a section of `kind` (`providers` or `ingest`)."""
     render = _renderer("rules/activate.yml", secrets, {})
-    resolved: dict[str, Any] = render(dict(options), f"providers.{name}")
+    resolved: dict[str, Any] = render(dict(options), f"{kind}.{name}")
     return resolved
 
 
@@ -154,6 +161,12 @@ def feed_secrets() -> tuple[str, ...]:
         if len(secret.encode()) < SECRET_BYTES:
             raise SettingsError(f"{name} is shorter than {SECRET_BYTES} bytes; make one with `openssl rand -hex 32`")
     return tuple(found.values())
+
+
+def spool_folder(project_dir: Path) -> Path:
+    """Where events wait for the warehouse: ACTIVATE_SPOOL, else a folder of the project that is not cleaned by dbt."""
+    named = os.environ.get("ACTIVATE_SPOOL")
+    return Path(named).expanduser() if named else project_dir / ".activate" / "events"
 
 
 # -- finding ----------------------------------------------------------------------------------------------------------

@@ -154,6 +154,54 @@ DELIVERIES = Table(
     (("message_id",), ("recorded_at",)),
 )
 
+ENGAGEMENTS = Table(
+    "engagements",
+    "What providers told about messages afterwards: opens, clicks, bounces, complaints, opt-outs. One row for each event, "
+    "however often it was told.",
+    (
+        _id("event_id", "The provider's id of the event, or a hash of what it told."),
+        _text("provider", "The name of the section of `ingest:` that it came through.", False),
+        _text(
+            "name",
+            "`delivered`, `deferred`, `bounced`, `dropped`, `failed`, `opened`, `clicked`, `complained`, `unsubscribed`, "
+            "`resubscribed`, `replied`, `impression`, `dismissed` or `converted`.",
+            False,
+        ),
+        _id("message_id", "The message; null where the event belongs to none of ours.", True),
+        _id("provider_message_id", "The provider's own id of the message, where it was told.", True),
+        _id("user_id", "The message's person, or whom the provider named.", True),
+        _text("channel", "The channel, where it is known."),
+        _time("occurred_at", "When it happened, by the provider; never later than it was received.", False),
+        _flag(
+            "is_machine",
+            "Whether a machine did it, as far as the provider tells, e.g. an open by a mail privacy proxy.",
+        ),
+        _text("bounce_kind", "`hard` or `soft`, for a bounce."),
+        _text("code", "The provider's short code of the cause, e.g. `5.1.1` or `30007`."),
+        _RUN,
+        _time("loaded_at", "When the row was written.", False),
+    ),
+    (("event_id",), ("message_id",), ("loaded_at",)),
+)
+
+SUPPRESSIONS = Table(
+    "suppressions",
+    "Addresses (or persons) that a channel is not to be used for, and their release. docs/rules.md, section 9, says what holds.",
+    (
+        _text("channel", "The channel.", False),
+        _id("address_hash", "SHA-256 of the address in its uniform form; null when it is by person.", True),
+        _id("user_id", "The person, whatever the address; null when it is by address.", True),
+        _text("reason", "`unregistered`, `hard_bounce`, `opted_out` or `complained`.", False),
+        _text("status", "`suppressed` or `released`.", False),
+        _text("provider", "Who told: a provider's name, or a section of `ingest:`.", False),
+        _id("message_id", "The message that it was told about.", True),
+        _time("occurred_at", "When it happened.", False),
+        _RUN,
+        _time("recorded_at", "When the row was written.", False),
+    ),
+    (("address_hash",),),
+)
+
 MEMBERSHIPS = Table(
     "memberships",
     "What entered and left each segment from tick to tick.",
@@ -262,13 +310,17 @@ APPROVALS = Table(
 
 RUNS = Table(
     "runs",
-    "One row for each tick or delivery that finished.",
+    "One row for each tick, delivery, sync or ingestion that finished.",
     (
         _text("run_id", "The run.", False),
         _time("now", "The instant that the run decided about.", False),
         _time("started_at", "When the run began, by the machine's clock.", False),
         _time("finished_at", "When the run ended, by the machine's clock.", False),
-        _text("status", "`decided` for a tick, `delivered` for a delivery, `synced` for a sync of audiences.", False),
+        _text(
+            "status",
+            "`decided` for a tick, `delivered` for a delivery, `synced` for a sync of audiences, `ingested` for providers' events.",
+            False,
+        ),
         _text("rules_version", "Hash of the whole rule set.", False),
         _text("counts", "JSON of what the run did.", False),
     ),
@@ -320,8 +372,8 @@ META = Table(
 )
 
 TABLES: tuple[Table, ...] = (
-    ENTRIES, DECISIONS, MESSAGES, DELIVERIES, MEMBERSHIPS, AUDIENCE_CHANGES, AUDIENCE_MEMBERS, AUDIENCE_SYNCS, APPROVALS,
-    RUNS, SCANS, CAMPAIGN_VERSIONS, AUDITS, META,
+    ENTRIES, DECISIONS, MESSAGES, DELIVERIES, ENGAGEMENTS, SUPPRESSIONS, MEMBERSHIPS, AUDIENCE_CHANGES, AUDIENCE_MEMBERS,
+    AUDIENCE_SYNCS, APPROVALS, RUNS, SCANS, CAMPAIGN_VERSIONS, AUDITS, META,
 )  # fmt: skip
 
 
@@ -344,6 +396,7 @@ def state_page() -> str:
         "- *Is the entry over?* It has a decision with `ends_entry`.\n"
         "- *What was last said of a step?* The row of `decisions` with the latest `decided_at` for `entry_id` and `step`.\n"
         "- *Is the message done?* It has a row in `deliveries` with `final`.\n"
+        "- *May an address be used?* Section 9 of docs/rules.md has the condition over `suppressions`.\n"
         "- *Who is in a segment?* Those with more `enter` than `exit` rows in `memberships`.\n"
         "- *As of a time:* filter on `recorded_at`, `decided_at`, `queued_at` or `changed_at`."
     )

@@ -17,7 +17,7 @@ BEFORE = NOW - dt.timedelta(minutes=10)
 _COLUMNS = {
     "profiles": {
         "user_id": "text", "time_zone": "text", "email": "text", "email_consent": "boolean", "push_token": "text",
-        "push_consent": "text",
+        "push_consent": "text", "push_at": "timestamp with time zone",
     },
     "events": {
         "event_id": "bigint", "user_id": "text", "event_name": "text", "occurred_at": "timestamp",
@@ -41,7 +41,7 @@ def policy(**more: Any) -> Policy:
                 "loaded": "loaded_at", "properties": "properties",
             },
             "channels": {
-                "push": {"address": "push_token", "consent": "push_consent", "provider": "pusher"},
+                "push": {"address": "push_token", "consent": "push_consent", "provider": "pusher", "registered": "push_at"},
                 "email": {"address": "email", "consent": "email_consent", "provider": "mailer"},
             },
             "providers": {"pusher": {"type": "file", "path": "p"}, "mailer": {"type": "file", "path": "m"}},
@@ -105,4 +105,7 @@ def bookmarks() -> Bookmarks:
     """The second tick, with an entry of a campaign whose file is gone."""
     gone = CART.model_copy(update={"campaign": "gone"})
     marks = {name: Bookmark(BEFORE, BEFORE, BEFORE, BEFORE) for name in ("cart", "journey", "receipt", "gone")}
-    return Bookmarks(marks, (StoredVersion("v0", gone),), ("Europe/Berlin", "Asia/Tokyo"), BEFORE, BEFORE)
+    return Bookmarks(
+        marks, (StoredVersion("v0", gone),), ("Europe/Berlin", "Asia/Tokyo"), BEFORE, BEFORE,
+        suppressed=frozenset({("push", False), ("email", False), ("email", True)}),
+    )  # fmt: skip

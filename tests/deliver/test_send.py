@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from typing import Any
 
@@ -11,7 +12,9 @@ from post_office import NOON, MakeOffice, PostOffice, Service, address, message_
 
 from activate.deliver.hand_over import Clock
 from activate.deliver.send import require_usable
-from activate.errors import DeliveryError, LeaseHeldError
+from activate.errors import DeliveryError, LeaseHeldError, WarehouseError
+from activate.providers.base import Outcome
+from activate.providers.webhook import Webhook
 from activate.record.deliveries import Outbox
 
 
@@ -460,3 +463,90 @@ def test_a_message_that_no_request_can_hold_spoils_only_itself(make_office: Make
     assert report.counts == {"accepted": 4, "rejected": 1}
     assert office.outcomes()[message_id(2)][-1] == ("rejected", 1, True)
     assert set(peer.taken) == {message_id(n) for n in (0, 1, 3, 4)}
+
+
+class Losing:
+    """Makes a provider tell that the address of some messages is lost, as a vendor's answer would."""
+
+    def __init__(self, office: PostOffice, reason: str, numbers: set[int]) -> None:
+        self.office, self.reason, self.numbers = office, reason, {message_id(n) for n in numbers}
+
+    def deliver(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        read = Webhook.read_http
+
+        def losing(provider: Webhook, answer: Any, batch: Any) -> list[Outcome]:
+            return [
+                one._replace(status="rejected", error_code="gone", lost=self.reason)
+                if one.message_id in self.numbers
+                else one
+                for one in read(provider, answer, batch)
+            ]
+
+        monkeypatch.setattr(Webhook, "read_http", losing)
+        return self.office.deliver()
+
+
+def test_a_lost_address_is_suppressed_with_its_outcome_and_not_used_again(
+    make_office: MakeOffice, peer: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = make_office({"mail": webhook(peer.url)}).people(3).queue([0, 1])
+    assert Losing(office, "hard_bounce", {1}).deliver(monkeypatch).counts == {"accepted": 1, "rejected": 1}
+    rows = office.sql(
+        "SELECT channel, address_hash, user_id, reason, status, provider, message_id, occurred_at FROM activate.suppressions"
+    )
+    known = hashlib.sha256(address(1).encode()).hexdigest()
+    assert rows == [("email", known, None, "hard_bounce", "suppressed", "mail", message_id(1), NOON)]
+    runs = office.sql(
+        "SELECT DISTINCT d.run_id = s.run_id, d.recorded_at = s.recorded_at FROM activate.deliveries AS d "
+        "JOIN activate.suppressions AS s ON s.message_id = d.message_id WHERE d.final"
+    )
+    assert runs == [(True, True)]
+    # The next message to the same address, decided before the loss was known, is stopped at the hand-over.
+    office.queue([2])
+    office.sql(f"UPDATE shop.profiles SET email = '{address(1).upper()} ' WHERE user_id = 'u2'")
+    requests = len(peer.requests)
+    assert office.deliver().counts == {"aborted": 1}
+    assert len(peer.requests) == requests
+    found = office.sql(f"SELECT error_code FROM activate.deliveries WHERE message_id = '{message_id(2)}' AND final")
+    assert found == [("address_suppressed",)]
+
+
+def test_outcome_and_suppression_are_written_together_or_not_at_all(
+    make_office: MakeOffice, peer: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = make_office({"mail": webhook(peer.url)}).people(1).queue([0])
+    record = Outbox._record
+
+    def broken(*_: Any) -> None:
+        raise WarehouseError("the disk is full")
+
+    monkeypatch.setattr(Outbox, "_record", broken)
+    with pytest.raises(WarehouseError):
+        Losing(office, "unregistered", {0}).deliver(monkeypatch)
+    assert office.sql("SELECT * FROM activate.suppressions") == []
+    assert office.sql("SELECT status FROM activate.deliveries") == [("claimed",)]
+    monkeypatch.setattr(Outbox, "_record", record)
+
+
+@pytest.mark.parametrize(
+    ("subject", "reason", "kind", "sent"),
+    [
+        ("address", "opted_out", "marketing", False),
+        ("address", "opted_out", "transactional", True),
+        ("address", "unregistered", "transactional", False),
+        ("person", "opted_out", "marketing", False),
+        ("person", "opted_out", "transactional", True),
+        ("somebody else", "opted_out", "marketing", True),
+    ],
+)
+def test_a_suppression_between_decision_and_hand_over(
+    make_office: MakeOffice, peer: Service, subject: str, reason: str, kind: str, sent: bool
+) -> None:
+    office = make_office({"mail": webhook(peer.url)}).people(1).queue([0], **{"class": kind})
+    known = hashlib.sha256(address(0).encode()).hexdigest()
+    whom = {"address": (f"'{known}'", "NULL"), "person": ("NULL", "'u0'")}.get(subject, ("NULL", "'u9'"))
+    office.sql(
+        "INSERT INTO activate.suppressions VALUES "
+        f"('email', {', '.join(whom)}, '{reason}', 'suppressed', 'x', NULL, '2026-03-02 11:59:00', 'r', '2026-03-02 11:59:00')"
+    )
+    assert office.deliver().counts == ({"accepted": 1} if sent else {"aborted": 1})

@@ -38,6 +38,7 @@ VOCABULARY = {
     ("consent", "duplicate_profile"),
     ("consent", "unreachable"),
     ("consent", "no_consent"),
+    ("consent", "address_suppressed"),
     ("window", "zone_missing"),
     ("window", "zone_invalid"),
     ("window", "window_closed"),

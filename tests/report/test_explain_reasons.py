@@ -159,6 +159,10 @@ CASES: dict[str, Case] = {
         _profile("no_consent", push_consent=None, email_consent="unsubscribed"),
         ("push has an address but no consent", "email has an address but no consent"),
     ),
+    "address_suppressed": Case(
+        _profile("address_suppressed", push_token=None),
+        ("email has an address and consent", "every address with consent was suppressed", "a later registration"),
+    ),
     "zone_missing": Case(_profile("zone_missing", time_zone=None), ("no time zone", "unknown_zone")),
     "zone_invalid": Case(_profile("zone_invalid", time_zone="(GMT-08:00) Pacific"), ("'(GMT-08:00) Pacific'",)),
     "window_closed": Case(

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
+from activate.address import hash_of
 from activate.compile import rulebook
 from activate.compile.draft import Fetch, Stage, Statement
 from activate.compile.due import candidates, expires_at
-from activate.compile.sql import case, create, literal, tree
+from activate.compile.sql import all_of, case, create, literal, tree
 from activate.compile.world import World
 from activate.decision import Outcome, verdict
+from activate.suppression import can_return, in_force, spares_transactional
 
 _MISFITS = """
 SELECT h.entry_id, h.verdict
@@ -47,6 +49,11 @@ def gates(world: World) -> Iterator[Stage]:
     if rulebook.segments(world):
         misfits = create("tick_misfits", tree(_MISFITS, live_from=world.live_from))
         yield Statement("gates.misfits", "Entries whose segments no longer hold.", misfits, "tick_misfits")
+    if world.suppressed:
+        suppressed = create("tick_suppressed", tree(in_force()))
+        yield Statement(
+            "gates.suppressed", "Addresses and persons that a channel is not used for.", suppressed, "tick_suppressed"
+        )
     gated = create("tick_gated", _gated(world))
     yield Statement("gates.gated", "The candidates, and the first gate that does not pass.", gated, "tick_gated")
     yield Fetch("gates.count", "How many candidates there are.", tree(_COUNT), ("candidates",))
@@ -81,6 +88,9 @@ def _gated(world: World) -> exp.Select:
     found: list[tuple[exp.Expr, exp.Expr]] = [(tree(f"({when})"), tree(then)) for when, then in branches]
     found.append((exp.and_(exp.not_(_reaches(world, "ok")), _reaches(world, "has")), tree(_said("no_consent"))))
     found.append((exp.not_(_reaches(world, "ok")), tree(_said("unreachable"))))
+    if world.suppressed:
+        query = _with_suppressions(world, query)
+        found.append((exp.not_(_reaches(world, "free")), tree(_said("address_suppressed"))))
     if world.windows:
         query = _with_windows(query)
         expiry = expires_at(world)
@@ -117,20 +127,59 @@ def _pairs(world: World) -> Iterator[tuple[int, int, str]]:
 
 
 def _reaches(world: World, what: str) -> exp.Expr:
-    """Whether any channel of the step has an address (`has`), or an address and consent (`ok`)."""
+    """Whether a channel of the step has an address (`has`), with consent (`ok`), that is not suppressed (`free`)."""
     found = [
-        tree(f"s.channel_{place} = :name AND p.{what}_{number}", name=literal(name))
+        tree(f"s.channel_{place} = :name AND :holds", name=literal(name), holds=_holds(world, what, number, name))
         for place, number, name in _pairs(world)
     ]
     return case([(exp.paren(exp.or_(*found, copy=False)), exp.true())], exp.false())
 
 
 def _channel(world: World) -> exp.Expr:
-    """The first channel of the step that has an address and consent."""
+    """The first channel of the step that has an address and consent, and is not suppressed."""
     return case(
-        (tree(f"s.channel_{place} = :name AND p.ok_{number}", name=literal(name)), literal(name))
+        (
+            tree(
+                f"s.channel_{place} = :name AND :holds", name=literal(name), holds=_holds(world, "free", number, name)
+            ),
+            literal(name),
+        )
         for place, number, name in _pairs(world)
     )
+
+
+def _holds(world: World, what: str, number: int, name: str) -> exp.Expr:
+    if what != "free":
+        return tree(f"p.{what}_{number}")
+    kinds = [letter for letter, by_person in _SUBJECTS if (name, by_person) in world.suppressed]
+    return all_of([tree(f"p.ok_{number}"), *(_is_free(world, f"{letter}{number}", number, name) for letter in kinds)])
+
+
+_SUBJECTS = (("la", False), ("lu", True))
+
+
+def _is_free(world: World, alias: str, number: int, name: str) -> exp.Expr:
+    """Whether the suppression joined as `alias` is none, or does not hold for this candidate."""
+    lost, refused = f"{alias}.lost_at IS NULL", f"{alias}.refused_at IS NULL"
+    if can_return(world.channels[name]):
+        lost = f"({lost} OR COALESCE(p.registered_{number} > {alias}.lost_at, FALSE))"
+    if spares_transactional(name):
+        refused = f"({refused} OR s.is_transactional)"
+    return tree(f"({lost} AND {refused})")
+
+
+def _with_suppressions(world: World, query: exp.Select) -> exp.Select:
+    """Join the suppressions of each channel that has some, by address and by person."""
+    for number, name in enumerate(world.channels):
+        for letter, by_person in _SUBJECTS:
+            if (name, by_person) in world.suppressed:
+                alias = f"{letter}{number}"
+                address = exp.column(f"address_{number}", table="p")
+                mine = tree("o.user_id") if by_person else hash_of(name, address, world.dialect)
+                column = "user_id" if by_person else "address_hash"
+                on = tree(f"{alias}.channel = :name AND {alias}.{column} = :mine", name=literal(name), mine=mine)
+                query = query.join(f"tick_suppressed AS {alias}", on=on, join_type="left", copy=False)
+    return query
 
 
 def passed(world: World) -> exp.Select:

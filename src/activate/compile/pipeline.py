@@ -46,7 +46,12 @@ def compile_tick(project: Project, dialect: Dialect, now: dt.datetime, bookmarks
 
     `now` is a naive UTC datetime. The statements are printed once per set of rules; a tick only fills in its instants.
     """
-    return _plan(World(project, dialect, bookmarks.versions, frozenset(bookmarks.campaigns)), now, bookmarks, run_id)
+    return _plan(
+        World(project, dialect, bookmarks.versions, frozenset(bookmarks.campaigns), bookmarks.suppressed),
+        now,
+        bookmarks,
+        run_id,
+    )
 
 
 def _plan(world: World, now: dt.datetime, bookmarks: Bookmarks, run_id: str) -> plan.Plan:

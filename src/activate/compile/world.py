@@ -58,7 +58,8 @@ class Moment:
 class World:
     """The rules, the models and what is known of the past in kind: everything that the shape of the SQL depends on.
 
-    `known` names the campaigns that have a bookmark; `stored` are the versions that open entries follow. Instants do
+    `known` names the campaigns that have a bookmark; `suppressed` the channels that have suppressions, each with whether
+    they are by person (what nobody is suppressed for is not asked about); `stored` are the versions that open entries follow. Instants do
     not belong to it: a step asks for one by `time()` and gets a named constant, so that a plan outlives its tick.
     """
 
@@ -68,15 +69,17 @@ class World:
         dialect: Dialect,
         stored: tuple[StoredVersion, ...] = (),
         known: frozenset[str] = frozenset(),
+        suppressed: frozenset[tuple[str, bool]] = frozenset(),
     ) -> None:
         self.project = project
         self.dialect = dialect
         self.stored = stored
         self.known = known
+        self.suppressed = frozenset(subject for subject in suppressed if subject[0] in project.policy.channels)
         self.times: dict[str, Callable[[Moment], dt.datetime]] = {}
         versions = sorted((version.version, version.definition.campaign) for version in stored)
         models = sorted((name, repr(model)) for name, model in project.models.items())
-        self._key = (project.version, str(models), dialect.dialect, str(versions), known)
+        self._key = (project.version, str(models), dialect.dialect, str(versions), known, self.suppressed)
 
     def __hash__(self) -> int:
         return hash(self._key)
@@ -203,12 +206,16 @@ class World:
 
     @cached_property
     def models(self) -> Mapping[str, exp.Query]:
-        """`model.profiles` in canonical columns: user_id, time_zone, has_<n> and ok_<n> per channel."""
+        """`model.profiles` in canonical columns: user_id, time_zone, has_<n> and ok_<n> per channel.
+
+        Channels with suppressions also have address_<n> and registered_<n>; the address is hashed where it is compared,
+        for the few who are candidates.
+        """
         profiles = self.project.policy.profiles
         model = self.model(profiles.model)
         zone = self.text(model, profiles.time_zone) if profiles.time_zone else exp.cast(exp.null(), "TEXT")
         query = exp.select(self.text(model, profiles.key).as_("user_id"), zone.as_("time_zone"), copy=False)
-        for number, channel in enumerate(self.channels.values()):
+        for number, (name, channel) in enumerate(self.channels.items()):
             address = self.text(model, channel.address)
             has = exp.and_(address.is_(exp.null()).not_(), exp.NEQ(this=address.copy(), expression=literal("")))
             query = query.select(
@@ -216,6 +223,11 @@ class World:
                 exp.and_(has.copy(), consent(self.dialect, model, channel)).as_(f"ok_{number}"),
                 copy=False,
             )
+            if (name, False) in self.suppressed:
+                query = query.select(address.copy().as_(f"address_{number}"), copy=False)
+            if channel.registered is not None and any(name == where for where, _ in self.suppressed):
+                registered = self.instant(model, channel.registered)
+                query = query.select(registered.as_(f"registered_{number}"), copy=False)
         return {"profiles": query.from_(model.relation.table("t"), copy=False)}
 
     def row_json(self, model: Model) -> exp.Expr:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from activate.message import Interrupted, Page, Work
+from activate.message import Interrupted, Lost, Page, Work
 from activate.providers.base import Outcome
 
 
@@ -38,9 +38,14 @@ class Outbox(Protocol):
         """Write down that these messages are about to be handed over; it is safe when this returns."""
 
     def record(
-        self, outcomes: Sequence[Outcome], attempts: Mapping[str, int], final: Sequence[bool], at: dt.datetime
+        self,
+        outcomes: Sequence[Outcome],
+        attempts: Mapping[str, int],
+        final: Sequence[bool],
+        at: dt.datetime,
+        lost: Sequence[Lost] = (),
     ) -> None:
-        """Write outcomes down, all or none; they are safe when this returns."""
+        """Write outcomes down, with the addresses that were lost, all or none; they are safe when this returns."""
 
     def left(self) -> tuple[int, dt.datetime | None]:
         """How many collected messages are still open, and the oldest `queued_at` among them."""

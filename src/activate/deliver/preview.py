@@ -19,6 +19,7 @@ from activate.providers.base import HttpRequest, Limits, Outgoing, Provider
 _MEANINGS = {
     "no_profile": "the profiles model has no row for this person",
     "duplicate_profile": "the profiles model has several rows for this person",
+    "address_suppressed": "this person's address is suppressed (it does not exist any more, or its owner opted out)",
     "unreachable": "this person has no address on this channel",
     "consent_withdrawn": "this person has given no consent on this channel",
 }

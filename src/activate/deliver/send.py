@@ -26,7 +26,7 @@ from activate.deliver.outbox import Outbox
 from activate.deliver.render import Rendered, Renderer
 from activate.deliver.rows import RowsCarrier
 from activate.errors import DeliveryError, SettingsError
-from activate.message import Interrupted, Page, ProviderReport
+from activate.message import Interrupted, Lost, Page, ProviderReport
 from activate.project import Project
 from activate.providers.base import Outcome, Outgoing, Provider, Status
 from activate.warehouses.base import Warehouse
@@ -111,6 +111,18 @@ def _doubtful(outcome: Outcome, doubted: Set[str]) -> Outcome:
     if outcome.message_id in doubted and outcome.status in ("failed", "aborted", "expired"):
         return outcome._replace(status="unknown", error_code=outcome.error_code or outcome.status)
     return outcome
+
+
+def _lost(outcomes: Sequence[Outcome], outgoing: Sequence[Outgoing]) -> list[Lost]:
+    """The addresses that the provider told are not to be used again."""
+    reasons = {outcome.message_id: outcome.lost for outcome in outcomes if outcome.lost}
+    if not reasons:
+        return []
+    return [
+        Lost(message.message_id, message.channel, message.address, reason)
+        for message in outgoing
+        if (reason := reasons.get(message.message_id))
+    ]
 
 
 @dataclass
@@ -312,7 +324,7 @@ class _Delivery:
                 _doubtful(outcome, wave.rendered.doubted) if ends else outcome
                 for outcome, ends in zip(outcomes, final, strict=True)
             ]
-        self._record(outcomes, attempts, final, self._at())
+        self._record(outcomes, attempts, final, self._at(), _lost(outcomes, wave.rendered.outgoing))
         landed_at = self._clock.monotonic()
         self._adapt(len(outcomes), landed_at - self._landed_at)
         self._landed_at = landed_at
@@ -332,11 +344,16 @@ class _Delivery:
     # -- small things -----------------------------------------------------------------------------------------------
 
     def _record(
-        self, outcomes: list[Outcome], attempts: Mapping[str, int], final: Sequence[bool], at: dt.datetime
+        self,
+        outcomes: list[Outcome],
+        attempts: Mapping[str, int],
+        final: Sequence[bool],
+        at: dt.datetime,
+        lost: Sequence[Lost] = (),
     ) -> None:
         """Write outcomes down, in the background; only one such write is under way at a time."""
         self._recorded()
-        self._recording = self._writer.submit(self._outbox.record, outcomes, attempts, final, at)
+        self._recording = self._writer.submit(self._outbox.record, outcomes, attempts, final, at, lost)
         self._counts.update(outcome.status for outcome in outcomes)
 
     def _recorded(self) -> None:

@@ -9,7 +9,7 @@ from activate.expression import FUNCTIONS
 from activate.load.checks.audiences import audience_columns, audiences, destinations
 from activate.load.checks.campaigns import experiments
 from activate.load.checks.caps import caps
-from activate.load.checks.channels import channels, providers
+from activate.load.checks.channels import channels, providers, sources
 from activate.load.checks.columns import contract_columns, expressions, match_properties, policy_columns
 from activate.load.checks.fitness import fitness
 from activate.load.checks.models import contracts, contradictions, load_times, models_exist
@@ -30,6 +30,7 @@ CHECKS: tuple[Check, ...] = (
     match_properties,
     channels,
     providers,
+    sources,
     templates,
     fitness,
     campaign_life,

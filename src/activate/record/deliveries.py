@@ -16,9 +16,10 @@ import pyarrow as pa
 import sqlglot
 from sqlglot import exp
 
+from activate.address import address_hash
 from activate.campaign import Campaign
 from activate.errors import WarehouseError
-from activate.message import Interrupted, Kind, Page, Work
+from activate.message import Interrupted, Kind, Lost, Page, Work
 from activate.plan import Text
 from activate.project import Project, Relation
 from activate.providers.base import Outcome
@@ -44,6 +45,14 @@ _RUN = pa.schema(
         ("run_id", pa.string()), ("now", pa.timestamp("us")), ("started_at", pa.timestamp("us")),
         ("finished_at", pa.timestamp("us")), ("status", pa.string()), ("rules_version", pa.string()),
         ("counts", pa.string()),
+    ]
+)  # fmt: skip
+
+_SUPPRESSION = pa.schema(
+    [
+        ("channel", pa.string()), ("address_hash", pa.string()), ("reason", pa.string()), ("status", pa.string()),
+        ("provider", pa.string()), ("message_id", pa.string()), ("occurred_at", pa.timestamp("us")),
+        ("run_id", pa.string()), ("recorded_at", pa.timestamp("us")),
     ]
 )  # fmt: skip
 
@@ -218,29 +227,54 @@ class Outbox:
         self._append(columns, {"status": "claimed", "final": False}, at)
 
     def record(
-        self, outcomes: Sequence[Outcome], attempts: Mapping[str, int], final: Sequence[bool], at: dt.datetime
+        self,
+        outcomes: Sequence[Outcome],
+        attempts: Mapping[str, int],
+        final: Sequence[bool],
+        at: dt.datetime,
+        lost: Sequence[Lost] = (),
     ) -> None:
-        """Write outcomes down. `attempts` has each message's attempt; `final` goes with `outcomes`."""
+        """Write outcomes down. `attempts` has each message's attempt; `final` goes with `outcomes`.
+
+        What is `lost` is written with them, in one transaction.
+        """
         if not outcomes:
             return
+        if lost:
+            with self._writer.transaction():
+                self._suppress(lost, at)
+                self._record(outcomes, attempts, final, at)
+        else:
+            self._record(outcomes, attempts, final, at)
+
+    def _suppress(self, lost: Sequence[Lost], at: dt.datetime) -> None:
+        hashes = [address_hash(one.channel, one.address) for one in lost]
+        table = _rows(
+            _SUPPRESSION,
+            {
+                "channel": [one.channel for one in lost],
+                "address_hash": hashes,
+                "reason": [one.reason for one in lost],
+                "message_id": [one.message_id for one in lost],
+            },
+            {"status": "suppressed", "provider": self._provider, "occurred_at": at, "run_id": self._run_id,
+             "recorded_at": at},
+        )  # fmt: skip
+        self._writer.ingest(Relation(self._schema, "suppressions"), table)
+
+    def _record(
+        self, outcomes: Sequence[Outcome], attempts: Mapping[str, int], final: Sequence[bool], at: dt.datetime
+    ) -> None:
         told: dict[str, Any] = dict(zip(Outcome._fields, zip(*outcomes, strict=True), strict=True))
         told |= {"attempt": [attempts[message_id] for message_id in told["message_id"]], "final": final}
         self._append(told, {}, at)
 
     def _append(self, columns: Mapping[str, Any], constant: Mapping[str, Any], at: dt.datetime) -> None:
         """Append rows to `deliveries`, all or none; they are on disk when this returns."""
-        count = len(columns["message_id"])
-        if count == 0:
+        if not columns["message_id"]:
             return
         same = {**constant, "provider": self._provider, "run_id": self._run_id, "recorded_at": at}
-        arrays = [
-            pa.array(columns[field.name], field.type)
-            if field.name in columns
-            else pa.repeat(pa.scalar(same.get(field.name), field.type), count)
-            for field in _SCHEMA
-        ]
-        table = pa.Table.from_arrays(arrays, schema=_SCHEMA)
-        self._writer.ingest(Relation(self._schema, "deliveries"), table)
+        self._writer.ingest(Relation(self._schema, "deliveries"), _rows(_SCHEMA, columns, same))
 
     def left(self) -> tuple[int, dt.datetime | None]:
         """How many of the collected messages are still open, and the oldest `queued_at` among them."""
@@ -307,3 +341,15 @@ class Outbox:
     def _drop(self, *names: str) -> None:
         for name in names or (PAGE, WORK, CONTEXT):
             self._warehouse.execute(f"DROP TABLE IF EXISTS {name}")
+
+
+def _rows(schema: pa.Schema, columns: Mapping[str, Any], same: Mapping[str, Any]) -> pa.Table:
+    """Rows of a state table: `columns` by name (of which there is a message_id), `same` for values that all of them have."""
+    count = len(columns["message_id"])
+    arrays = [
+        pa.array(columns[field.name], field.type)
+        if field.name in columns
+        else pa.repeat(pa.scalar(same.get(field.name), field.type), count)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 from collections.abc import Sequence
@@ -36,12 +37,22 @@ def bookmarks(warehouse: Warehouse, project: Project, zones: Sequence[str]) -> B
         for row in rows
     }
     last_now = max((mark.decided_at for mark in marks.values()), default=None)
-    found = Bookmarks(campaigns=marks, zones=tuple(zones), last_now=last_now)
+    suppressed = _suppressed(warehouse, schema)
+    found = Bookmarks(campaigns=marks, zones=tuple(zones), last_now=last_now, suppressed=suppressed)
     live_from = found.live_from
     if live_from is None:
         return found
     versions, oldest = _open_versions(warehouse, schema, live_from)
-    return Bookmarks(marks, versions, tuple(zones), last_now, oldest)
+    return dataclasses.replace(found, versions=versions, oldest_anchor=oldest)
+
+
+def _suppressed(warehouse: Warehouse, schema: str) -> frozenset[tuple[str, bool]]:
+    rows = _rows(
+        warehouse,
+        "SELECT DISTINCT s.channel, s.address_hash IS NULL AS by_person FROM s",
+        s=Relation(schema, "suppressions"),
+    )
+    return frozenset((row["channel"], row["by_person"]) for row in rows)
 
 
 def _open_versions(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from sqlglot import exp
 
@@ -13,7 +14,9 @@ from activate.tables import (
     AUDIENCE_CHANGES,
     AUDIENCE_MEMBERS,
     AUDIENCE_SYNCS,
+    ENGAGEMENTS,
     META,
+    SUPPRESSIONS,
     TABLES,
     Column,
     Table,
@@ -21,7 +24,7 @@ from activate.tables import (
 from activate.warehouses.base import Warehouse, literal
 from activate.warehouses.dialect import Dialect
 
-VERSION = 2
+VERSION = 3
 
 
 def migrate(warehouse: Warehouse, schema: str, now: dt.datetime) -> bool:
@@ -34,8 +37,11 @@ def migrate(warehouse: Warehouse, schema: str, now: dt.datetime) -> bool:
         found = warehouse.scalar(exp.select(exp.func("MAX", exp.column("version"))).from_(meta.table()))
         if found == VERSION:
             return False
-        if found == 1:
-            _from_first(warehouse, schema, now)
+        if found in (1, 2):
+            if found == 1:
+                _audiences(warehouse, schema)
+            _make(warehouse, schema, (ENGAGEMENTS, SUPPRESSIONS))  # version 3
+            _applied(warehouse, schema, now)
             return True
         raise SettingsError(
             f"the state tables in schema {schema!r} have version {found}; this Activate knows version {VERSION}: "
@@ -43,21 +49,22 @@ def migrate(warehouse: Warehouse, schema: str, now: dt.datetime) -> bool:
         )
     schema_name = exp.to_identifier(schema, quoted=True)
     warehouse.execute(exp.Create(this=exp.Table(db=schema_name), kind="SCHEMA", exists=True))
-    for table in TABLES:
-        warehouse.execute(ddl(table, schema, warehouse))
-        warehouse.create_indexes(table, schema)
+    _make(warehouse, schema, TABLES)
     _applied(warehouse, schema, now)
     return True
 
 
-def _from_first(warehouse: Warehouse, schema: str, now: dt.datetime) -> None:
+def _make(warehouse: Warehouse, schema: str, tables: Sequence[Table]) -> None:
+    for table in tables:
+        warehouse.execute(ddl(table, schema, warehouse))
+        warehouse.create_indexes(table, schema)
+
+
+def _audiences(warehouse: Warehouse, schema: str) -> None:
     """Version 2 brought audiences. Version 1 declared `audience_changes`, and nothing ever wrote to it."""
     old = exp.table_(AUDIENCE_CHANGES.name, db=schema, quoted=True)
     warehouse.execute(exp.Drop(tables=[old], kind="TABLE", exists=True))
-    for table in (AUDIENCE_CHANGES, AUDIENCE_MEMBERS, AUDIENCE_SYNCS, APPROVALS):
-        warehouse.execute(ddl(table, schema, warehouse))
-        warehouse.create_indexes(table, schema)
-    _applied(warehouse, schema, now)
+    _make(warehouse, schema, (AUDIENCE_CHANGES, AUDIENCE_MEMBERS, AUDIENCE_SYNCS, APPROVALS))
 
 
 def _applied(warehouse: Warehouse, schema: str, now: dt.datetime) -> None:

@@ -7,20 +7,26 @@ from collections.abc import Iterable, Mapping
 import sqlglot
 from sqlglot import exp
 
+from activate.address import hash_of
 from activate.plan import Text
 from activate.policy import Channel
 from activate.project import Model, Project
+from activate.suppression import in_force, spares_transactional
 from activate.warehouses.base import literal
 from activate.warehouses.dialect import Dialect
 
+_WITH = ("w", "p", "x", "la", "lu")  # each uses those before it
 WORK = "deliver_work"
 CONTEXT = "deliver_context"
 _HOLE = "\ue000"  # a private character, which no name or text of a rule has any use for
 _NATIVE = ("bool", "int", "bigint", "smallint", "tinyint", "hugeint", "uint", "float", "double", "real", "date",
            "struct", "map", "varchar[", "text[")  # fmt: skip
 
-_WAVE = """
-WITH w AS (SELECT * FROM deliver_work WHERE place > :after AND place <= :last)
+_WAVE = f"""
+WITH w AS (SELECT * FROM deliver_work WHERE place > :after AND place <= :last),
+x AS (SELECT w.place, :hash AS address_hash, :registered AS registered FROM w JOIN p ON p.profile_key = w.user_id AND p.number = 1),
+la AS ({in_force("s.address_hash IN (SELECT x.address_hash FROM x)")}),
+lu AS ({in_force("s.address_hash IS NULL AND s.user_id IN (SELECT w.user_id FROM w)")})
 SELECT w.place, w.message_id, w.campaign, w.step, w.variant, w.user_id, w.channel, w.class, w.tags, w.template,
   w.attempt, w.doubted, w.expires_at, p.time_zone, :context AS context,
   :address AS address,
@@ -29,9 +35,16 @@ SELECT w.place, w.message_id, w.campaign, w.step, w.variant, w.user_id, w.channe
     WHEN p.found IS NULL THEN 'no_profile'
     WHEN p.found > 1 THEN 'duplicate_profile'
     WHEN NOT :reachable THEN 'unreachable'
-    WHEN NOT :consented THEN 'consent_withdrawn' END AS verdict
+    WHEN NOT :consented THEN 'consent_withdrawn'
+    WHEN la.lost_at >= COALESCE(x.registered, la.lost_at) OR lu.lost_at >= COALESCE(x.registered, lu.lost_at)
+      THEN 'address_suppressed'
+    WHEN (NOT la.refused_at IS NULL OR NOT lu.refused_at IS NULL) AND NOT (w.class = 'transactional' AND :spares)
+      THEN 'address_suppressed' END AS verdict
 FROM w
 LEFT JOIN p ON p.profile_key = w.user_id AND p.number = 1
+LEFT JOIN x ON x.place = w.place
+LEFT JOIN la ON la.channel = w.channel AND la.address_hash = x.address_hash
+LEFT JOIN lu ON lu.channel = w.channel AND lu.user_id = w.user_id
 LEFT JOIN deliver_context AS c ON c.place = w.place AND c.place > :after AND c.place <= :last
 ORDER BY w.place
 """
@@ -53,15 +66,25 @@ def wave_query(project: Project, dialect: Dialect, columns: Iterable[str], conte
         "reachable": _by_channel(channels, "has", exp.false()),
         "consented": _by_channel(channels, "ok", exp.false()),
         "address": _by_channel(channels, "address", exp.cast(exp.null(), "TEXT")),
+        "hash": _by_channel(channels, "hash", exp.cast(exp.null(), "TEXT")),
+        "registered": _by_channel(channels, "registered", exp.cast(exp.null(), "TIMESTAMP")),
+        "spares": exp.column("channel", table="w").isin(*filter(spares_transactional, channels))
+        if any(map(spares_transactional, channels))
+        else exp.false(),
         **{name: exp.Var(this=f"{_HOLE}{name}{_HOLE}") for name in ("after", "last", "at")},
     }
     query = replace(sqlglot.parse_one(_WAVE, read="duckdb"), parts)
     assert isinstance(query, exp.Select)
+    for table in query.find_all(exp.Table):
+        if table.db == "state":
+            table.set("db", exp.to_identifier(project.policy.state.schema_, quoted=True))
     if not context:
         query.set("joins", [join for join in query.args["joins"] if join.this.name != CONTEXT])
     for column in columns:
         query.select(exp.column(exp.to_identifier(_named(column), quoted=True), table="p"), copy=False)
     query.with_("p", profiles_query(project, dialect, columns), copy=False)
+    found = query.args["with_"]
+    found.set("expressions", sorted(found.expressions, key=lambda each: _WITH.index(each.alias)))
     pieces = dialect.sql(query).split(_HOLE)
     return Text(tuple(pieces[::2]), tuple(pieces[1::2]))
 
@@ -73,13 +96,15 @@ def profiles_query(project: Project, dialect: Dialect, columns: Iterable[str]) -
     key = text_of(dialect, model, policy.profiles.key)
     zone = text_of(dialect, model, policy.profiles.time_zone) if policy.profiles.time_zone else None
     query = exp.select(key.as_("profile_key"), (zone or exp.cast(exp.null(), "TEXT")).as_("time_zone"))
-    for number, channel in enumerate(policy.channels.values()):
+    for number, (name, channel) in enumerate(policy.channels.items()):
         address = text_of(dialect, model, channel.address)
         has = exp.and_(address.is_(exp.null()).not_(), address.neq(literal("")))
         query = query.select(
             address.copy().as_(f"address_{number}"),
             has.as_(f"has_{number}"),
             _consent(dialect, model, channel).as_(f"ok_{number}"),
+            hash_of(name, address, dialect).as_(f"hash_{number}"),
+            _registered(dialect, model, channel).as_(f"registered_{number}"),
         )
     for column in columns:
         query = query.select(readable(dialect, model, column).as_(_named(column), quoted=True))
@@ -128,6 +153,12 @@ def _consent(dialect: Dialect, model: Model, channel: Channel) -> exp.Expr:
         return exp.func("COALESCE", column_of(model, channel.consent), exp.false())
     allowed = [literal(value) for value in channel.consent_values]
     return exp.func("COALESCE", exp.In(this=text_of(dialect, model, channel.consent), expressions=allowed), exp.false())
+
+
+def _registered(dialect: Dialect, model: Model, channel: Channel) -> exp.Expr:
+    if channel.registered is None:
+        return exp.cast(exp.null(), "TIMESTAMP")
+    return dialect.instant(column_of(model, channel.registered), type_of(model, channel.registered))
 
 
 def text_of(dialect: Dialect, model: Model, column: str) -> exp.Expr:

@@ -132,6 +132,8 @@ def _consent(asked: Asked, decided: bool) -> Told:
             for found in reach
         )
         now = "as the profile is now: " + ", ".join(said)
+    if asked.reason == "address_suppressed" and decided:
+        now += "; every address with consent was suppressed (table suppressions)"
     return (now if decided else f"{asked.decision['channel'] or 'a channel'} was chosen; {now}"), facts
 
 

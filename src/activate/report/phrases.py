@@ -74,6 +74,10 @@ PHRASES: dict[str, Phrase] = {
         "no channel that has an address has consent",
         "The person must give consent on a channel that they can be reached on.",
     ),
+    "address_suppressed": Phrase(
+        "every address that has consent is suppressed: it does not exist any more, or its owner opted out with the provider",
+        "A new address, a later registration (push), or the person's own START or resubscription (table `suppressions`).",
+    ),
     "zone_missing": Phrase(
         "the profile has no time zone",
         "Give the profile a time zone, or name one in `time_window.unknown_zone`.",
@@ -183,6 +187,7 @@ STATUSES: dict[str, str] = {
 
 CODES: dict[str, str] = {
     "consent_withdrawn": "the person withdrew consent between the decision and the delivery",
+    "address_suppressed": "the address was suppressed before it was to be delivered",
     "unreachable": "the address was gone when it was to be delivered",
     "no_profile": "the profile was gone when it was to be delivered",
     "render_error": "the template could not be rendered for this person",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import zoneinfo
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -188,8 +189,28 @@ class Gates:
         reachable = [(name, channel) for name, channel in channels if profiles[0][channel.address] not in (None, "")]
         if not reachable:
             return Verdict("suppress", "consent", "unreachable")
-        candidate.channel = next((name for name, channel in reachable if consents(profiles[0], channel)), None)
-        return None if candidate.channel else Verdict("suppress", "consent", "no_consent")
+        agreed = [(name, channel) for name, channel in reachable if consents(profiles[0], channel)]
+        if not agreed:
+            return Verdict("suppress", "consent", "no_consent")
+        free = (name for name, channel in agreed if not self._is_suppressed(candidate, profiles[0], name, channel))
+        candidate.channel = next(free, None)
+        return None if candidate.channel else Verdict("suppress", "consent", "address_suppressed")
+
+    def _is_suppressed(self, candidate: Candidate, profile: Row, name: str, channel: Channel) -> bool:
+        """Whether the address, or the person on this channel, is lost, or refuses what the campaign sends."""
+        hashed = hashlib.sha256(plain(name, str(profile[channel.address])).encode()).hexdigest()
+        told = [row for row in self.view.snapshot.suppressions if row["channel"] == name]
+        by_address = [row for row in told if row["address_hash"] == hashed]
+        by_person = [row for row in told if not row["address_hash"] and row["user_id"] == candidate.entry.user_id]
+        registered = profile[channel.registered] if channel.registered else None
+        for rows in (by_address, by_person):
+            lost_at = since(rows, "unregistered", "hard_bounce")
+            if lost_at and not (registered and registered > lost_at):
+                return True
+            exempt = name == "email" and candidate.rules.class_ == "transactional"
+            if since(rows, "opted_out", "complained") and not exempt:
+                return True
+        return False
 
     def window(self, candidate: Candidate) -> Verdict | None:
         """Whether the local window is open; the candidate learns when it closes."""
@@ -221,6 +242,28 @@ class Gates:
     def expiry(self, candidate: Candidate) -> Verdict | None:
         """Whether it is too late for the message."""
         return Verdict("suppress", "expiry", "expired") if self.now >= candidate.expires_at else None
+
+
+def plain(channel: str, address: str) -> str:
+    """An address as it is hashed: nobody's spelling of it makes another."""
+    if channel == "email":
+        return "".join(
+            letter.lower() if letter.isascii() else letter for letter in address if letter not in " \t\r\n\xa0"
+        )
+    if channel in ("sms", "whatsapp"):
+        number = "".join(letter for letter in address if letter not in " \t\r\n\xa0()-./")
+        return "+" + number[2:] if number[:2] == "00" else number
+    return address
+
+
+def since(rows: Sequence[Row], *reasons: str) -> dt.datetime | None:
+    """When the last suppression for one of these reasons was told, unless a release came after it."""
+    told = {
+        status: [row["occurred_at"] for row in rows if row["reason"] in reasons and row["status"] == status]
+        for status in ("suppressed", "released")
+    }
+    last = max(told["suppressed"], default=None)
+    return last if last and all(released <= last for released in told["released"]) else None
 
 
 def consents(profile: Row, channel: Channel) -> bool:

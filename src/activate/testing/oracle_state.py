@@ -31,11 +31,12 @@ def as_text(value: object) -> str | None:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a tick finds: the rules, every model's rows (also those not loaded yet), and what became of messages."""
+    """What a tick finds: the rules, every model's rows (also those not loaded yet), what became of messages, and which addresses were lost."""
 
     campaigns: Sequence[Campaign]
     tables: Mapping[str, Sequence[Row]]
     deliveries: Sequence[Row] = ()
+    suppressions: Sequence[Row] = ()
 
 
 @dataclass(frozen=True)

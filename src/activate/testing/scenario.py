@@ -20,12 +20,13 @@ from typing import Any
 from sqlglot import exp
 
 from activate import run
+from activate.address import address_hash
 from activate.campaign import Campaign
 from activate.policy import Policy
 from activate.policy import State as StatePolicy
 from activate.project import Model, Project, Relation
 from activate.record.approvals import grant
-from activate.tables import APPROVALS, AUDITS, DECISIONS, DELIVERIES, ENTRIES, MESSAGES, Table
+from activate.tables import APPROVALS, AUDITS, DECISIONS, DELIVERIES, ENTRIES, MESSAGES, SUPPRESSIONS, Table
 from activate.testing.oracle import Oracle
 from activate.testing.oracle_guard import Approval
 from activate.testing.oracle_state import Predicate, Snapshot
@@ -82,6 +83,7 @@ class Scenario:
         self.events: list[dict[str, Any]] = []
         self.segments: dict[str, list[dict[str, Any]]] = {}
         self.deliveries: list[dict[str, Any]] = []
+        self.suppressions: list[dict[str, Any]] = []
         self.oracle = Oracle(self.policy, {}, {**FILTERS, **(where or {})})
 
     # -- putting things on the stage ------------------------------------------------------------------------------
@@ -117,6 +119,8 @@ class Scenario:
             row[channel.address] = f"{name} of {user_id}"
             if channel.consent:
                 row[channel.consent] = channel.consent_values[0]
+            if channel.registered:
+                row[channel.registered] = None
         self.profiles[user_id] = [{**row, **columns}]
         return self
 
@@ -168,6 +172,27 @@ class Scenario:
         self.deliveries.append(row)
         return self
 
+    def suppressed(
+        self, channel: str, reason: str, at: str, *, address: str | None = None, user_id: str | None = None,
+        released: bool = False,
+    ) -> Scenario:  # fmt: skip
+        """Record that an address (or a person) is suppressed on a channel, or released."""
+        row = {
+            "channel": channel,
+            "address_hash": None if address is None else address_hash(channel, address),
+            "user_id": user_id,
+            "reason": reason,
+            "status": "released" if released else "suppressed",
+            "provider": "somebody",
+            "occurred_at": parse_instant(at),
+            "run_id": "ingestion",
+            "recorded_at": parse_instant(at),
+        }
+        types = {column.name: column.type.lower() for column in SUPPRESSIONS.columns}
+        append(self.warehouse, Relation(self.state_schema, SUPPRESSIONS.name), types, [row])
+        self.suppressions.append(row)
+        return self
+
     def approve(self, campaign: str, messages: int, at: str, expires: str = "2100-01-01") -> str:
         """Let up to so many messages of a campaign pass its guard once; returns the approval's id."""
         now, expires_at = parse_instant(at), parse_instant(expires)
@@ -188,7 +213,7 @@ class Scenario:
         models, tables = self._set()
         run.decide(self.warehouse, self.project(models), now)
         self.oracle.models = models
-        self.oracle.tick(now, Snapshot(tuple(self.campaigns.values()), tables, self.deliveries))
+        self.oracle.tick(now, Snapshot(tuple(self.campaigns.values()), tables, self.deliveries, self.suppressions))
         found = differences(expected_tables([self.oracle.state]), actual_tables(self.warehouse, self.state_schema))
         assert not found, "engine and oracle disagree:\n" + "\n".join(map(str, found))
         return sorted(_line(row) for row in self.decisions() if row["decided_at"] == now)
@@ -240,7 +265,8 @@ class Scenario:
         if model == profiles.model:
             channels = self.policy.channels.values()
             names = [profiles.key, profiles.time_zone, *(c.address for c in channels), *(c.consent for c in channels)]
-            return {name: "text" for name in names if name}
+            registered = {channel.registered: "timestamp" for channel in channels if channel.registered}
+            return {name: "text" for name in names if name} | registered
         texts = {name: "text" for name in (events.id, events.key, events.name, events.properties) if name}
         return texts | self.properties | {name: "timestamp" for name in (events.time, events.loaded) if name}
 

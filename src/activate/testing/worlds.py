@@ -27,6 +27,7 @@ PROFILE_COLUMNS = {
     "email": "text",
     "email_consent": "text",
     "phone": "text",
+    "push_at": "timestamp",
 }
 EVENT_COLUMNS = {
     "event_id": "text",
@@ -99,11 +100,14 @@ FATES: tuple[tuple[tuple[str, bool], ...], ...] = (
 
 @dataclass(frozen=True)
 class Moment:
-    """One tick in one world: the rules, the rows of every model, the fates of the messages that the tick queues."""
+    """One tick in one world: the rules, the rows of every model, the fates of the messages that the tick queues, and the
+    suppressions that were told just before it.
+    """
 
     campaigns: tuple[Campaign, ...]
     tables: Mapping[str, tuple[Row, ...]]
     fates: tuple[tuple[tuple[str, bool], ...], ...] = ((),)
+    suppressions: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -199,7 +203,8 @@ def simulate(batch: Batch) -> list[tuple[State, list[list[dict[str, Any]]]]]:
         parts = []
         for oracle, world, rows in zip(oracles, batch.worlds, deliveries, strict=True):
             moment, so_far = world.moments[tick], [row for found in rows for row in found]
-            parts.append((oracle, Snapshot(moment.campaigns, moment.tables, so_far)))
+            told = [row for earlier in world.moments[: tick + 1] for row in earlier.suppressions]
+            parts.append((oracle, Snapshot(moment.campaigns, moment.tables, so_far, told)))
         known = [len(oracle.state.messages) for oracle in oracles]
         tick_together(parts, now, approvals)
         for oracle, world, rows, before in zip(oracles, batch.worlds, deliveries, known, strict=True):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+from activate.address import address_hash
 from activate.testing.oracle_state import Row
 from activate.testing.worlds_random import chance, one_of, pick
 
@@ -20,29 +21,66 @@ Key = str | int
 Instants = Sequence[dt.datetime]
 
 
-def _profile(rng: Random, user_id: Key) -> dict[str, Any]:
+def _profile(rng: Random, user_id: Key, world: str, instants: Instants) -> dict[str, Any]:
     rich = not chance(rng, 6)
+    # An address is sometimes shared, and written in more than one way; it is never shared with another world.
+    mail = pick(rng, f"{user_id}@{world}", f"{user_id}@{world}", f"Shared@{world}", f"shared@{world.upper()} ")
+    number = pick(rng, f"+1 (5) {world[1:]}", f"+15{world[1:]}", f"0015-{world[1:]}")
+    token = pick(rng, f"{world} a", f"{world} a", f"{world} A")
     return {
         "user_id": user_id,
         "time_zone": one_of(rng, ZONES) if not chance(rng, 6) else one_of(rng, NO_ZONES),
-        "push_token": "token" if rich else pick(rng, "token", "", None),
+        "push_token": token if rich else pick(rng, token, "", None),
         "push_consent": True if rich else pick(rng, True, False, None),
-        "email": "mail" if rich else pick(rng, "mail", None),
+        "email": mail if rich else pick(rng, mail, None),
         "email_consent": "opted_in" if rich else pick(rng, "subscribed", "unsubscribed", None, "Opted_In"),
-        "phone": "number" if rich else pick(rng, "number", None),
+        "phone": number if rich else pick(rng, number, None),
+        "push_at": one_of(rng, instants) if chance(rng, 2) else None,
     }
 
 
-def profiles_by_tick(rng: Random, people: Sequence[Key], ticks: int) -> list[tuple[Row, ...]]:
+def profiles_by_tick(
+    rng: Random, world: str, people: Sequence[Key], ticks: int, instants: Instants
+) -> list[tuple[Row, ...]]:
     """The profiles at each tick: now and then somebody moves, changes their mind, disappears or appears twice."""
-    rows: dict[Key, list[Row]] = {user_id: [_profile(rng, user_id)] for user_id in people}
+    rows: dict[Key, list[Row]] = {user_id: [_profile(rng, user_id, world, instants)] for user_id in people}
     found: list[tuple[Row, ...]] = []
     for _ in range(ticks):
         found.append(tuple(row for person in rows.values() for row in person))
         if chance(rng, 3):
             user_id = one_of(rng, people)
-            new: Row = _profile(rng, user_id)
+            new: Row = _profile(rng, user_id, world, instants)
             rows[user_id] = pick(rng, *[[new]] * 10, [], [new, new])
+    return found
+
+
+def suppressions_by_tick(
+    rng: Random, profiles: Sequence[tuple[Row, ...]], people: Sequence[Key], instants: Instants
+) -> list[tuple[Row, ...]]:
+    """What was told just before each tick about addresses (and people) that are not to be used, or may be again."""
+    found: list[tuple[Row, ...]] = []
+    columns = {"push": "push_token", "email": "email", "sms": "phone"}
+    busy = chance(rng, 2)
+    for rows in profiles:
+        told: list[Row] = []
+        for _ in range(pick(rng, 0, 0, 1, 2) if busy else 0):
+            channel = one_of(rng, tuple(columns))
+            addresses = [row[columns[channel]] for row in rows if row[columns[channel]]]
+            by_person = not addresses or chance(rng, 4)
+            told.append(
+                {
+                    "channel": channel,
+                    "address_hash": None if by_person else address_hash(channel, one_of(rng, addresses)),
+                    "user_id": str(one_of(rng, people)) if by_person else None,
+                    "reason": pick(rng, "unregistered", "hard_bounce", "opted_out", "opted_out", "complained"),
+                    "status": pick(rng, "suppressed", "suppressed", "released"),
+                    "provider": "somebody",
+                    "occurred_at": one_of(rng, instants),
+                    "run_id": "ingestion",
+                    "recorded_at": instants[0],
+                }
+            )
+        found.append(tuple(told))
     return found
 
 

@@ -70,6 +70,11 @@ def _smaller_worlds(world: World) -> Iterator[World]:
         yield _each_moment(world, partial(_without_row, table=table, text=text))
     if any(moment.fates != ((),) for moment in world.moments):
         yield _each_moment(world, partial(replace, fates=((),)))
+    for moment in world.moments:
+        if moment.suppressions:
+            yield replace(
+                world, moments=tuple(replace(m, suppressions=()) if m is moment else m for m in world.moments)
+            )
     for name in sorted(names):
         yield from _simpler_campaigns(world, name)
 
@@ -132,6 +137,7 @@ def describe(batch: Batch, found: Sequence[Difference]) -> str:
 def _news(moment: Moment) -> list[str]:
     lines = [f"campaign {_rules(campaign)}" for campaign in moment.campaigns]
     lines += [f"{table}: {written(row)}" for table, rows in moment.tables.items() for row in rows]
+    lines += [f"told: {written(row)}" for row in moment.suppressions]
     return lines + ([f"fates: {moment.fates}"] if moment.fates != ((),) else [])
 
 

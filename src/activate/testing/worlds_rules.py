@@ -76,7 +76,12 @@ def make_policy(rng: Random, campaigns: Sequence[str]) -> Policy:
                 "properties": "properties",
             },
             "channels": {
-                "push": {"address": "push_token", "consent": "push_consent", "provider": "pushes"},
+                "push": {
+                    "address": "push_token",
+                    "consent": "push_consent",
+                    "provider": "pushes",
+                    "registered": "push_at" if chance(rng, 2) else None,
+                },
                 "email": {"address": "email", "consent": "email_consent", "provider": "mails"},
                 "sms": {"address": "phone", "provider": "texts"},
             },

@@ -14,7 +14,7 @@ from activate import run
 from activate.policy import State as StatePolicy
 from activate.project import Model, Project, Relation
 from activate.record.approvals import grant
-from activate.tables import DELIVERIES
+from activate.tables import DELIVERIES, SUPPRESSIONS, Table
 from activate.testing.worlds import (
     EVENT_COLUMNS,
     PROFILE_COLUMNS,
@@ -87,9 +87,13 @@ class Engine:
                 self.warehouse, project, subject="campaign", name=each.campaign, kind="messages", ceiling=each.ceiling,
                 granted_by="somebody", now=now, expires_at=each.expires_at,
             )  # fmt: skip
+        self._append(SUPPRESSIONS, [row for world in self.batch.worlds for row in world.moments[tick].suppressions])
         run.decide(self.warehouse, project, now)
-        types = {column.name: column.type.lower() for column in DELIVERIES.columns}
-        append(self.warehouse, Relation(self.state_schema, DELIVERIES.name), types, deliveries)
+        self._append(DELIVERIES, deliveries)
+
+    def _append(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        types = {column.name: column.type.lower() for column in table.columns}
+        append(self.warehouse, Relation(self.state_schema, table.name), types, rows)
 
     def drop(self) -> None:
         """Drop everything again."""

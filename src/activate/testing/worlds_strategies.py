@@ -20,7 +20,14 @@ from activate.policy import Policy
 from activate.project import Model
 from activate.testing.oracle_state import Row
 from activate.testing.worlds import FATES, Batch, Leave, Moment, World, model
-from activate.testing.worlds_people import Key, make_events, make_triggers, profiles_by_tick, segment_by_tick
+from activate.testing.worlds_people import (
+    Key,
+    make_events,
+    make_triggers,
+    profiles_by_tick,
+    segment_by_tick,
+    suppressions_by_tick,
+)
 from activate.testing.worlds_random import chance, one_of, pick
 from activate.testing.worlds_rules import Instants, campaigns_by_tick, draft_campaign, make_policy, patient
 
@@ -89,13 +96,14 @@ def make_world(rng: Random, number: int, town: Town, instants: Instants, integer
     triggers = make_triggers(rng, name, people, instants)
     tables: dict[str, Sequence[tuple[Row, ...]]] = {
         "events": [tuple(make_events(rng, name, triggers, people, instants))] * ticks,
-        "profiles": profiles_by_tick(rng, people, ticks),
+        "profiles": profiles_by_tick(rng, name, people, ticks, instants),
     }
+    told = suppressions_by_tick(rng, tables["profiles"], people, instants)
     for each in town.models.values():
         tables[each.name] = [tuple(triggers)] * ticks if each.kind == "trigger" else segment_by_tick(rng, people, ticks)
     fates = tuple(one_of(rng, FATES) for _ in range(3))
     moments = [
-        Moment(campaigns, {table: rows[tick] for table, rows in tables.items()}, fates)
+        Moment(campaigns, {table: rows[tick] for table, rows in tables.items()}, fates, told[tick])
         for tick, campaigns in enumerate(town.rules)
     ]
     return World(name, town.models, tuple(moments))

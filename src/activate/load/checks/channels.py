@@ -11,6 +11,7 @@ from activate.policy import Policy
 from activate.providers.base import Provider
 from activate.providers.registry import PROVIDERS
 from activate.providers.registry import check as check_section
+from activate.sources.registry import check as check_source
 
 
 def provider_of(policy: Policy, channel: str) -> tuple[type[Provider], Mapping[str, Any]] | None:
@@ -33,6 +34,13 @@ def channels(scene: Scene) -> Iterator[Mistake]:
                 elif channel in step.channels[:at]:
                     message = f"the channel {channel!r} is already in the list"
                     yield scene.mistake(campaign, path, message, severity="warning")
+
+
+def sources(scene: Scene) -> Iterator[Mistake]:
+    """Each section of `ingest:` is of a known type and has all its options."""
+    for name, section in scene.project.policy.ingest.items():
+        for problem in check_source(name, section):
+            yield scene.mistake(None, ("ingest", name), problem, part="key")
 
 
 def providers(scene: Scene) -> Iterator[Mistake]:

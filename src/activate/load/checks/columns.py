@@ -64,6 +64,8 @@ def _policy_columns(scene: Scene) -> Iterator[_Wanted]:
         yield _Wanted(profiles.model, ("channels", name, "address"), channel.address, _ID)
         if channel.consent is not None:
             yield _Wanted(profiles.model, ("channels", name, "consent"), channel.consent, _CONSENT)
+        if channel.registered is not None:
+            yield _Wanted(profiles.model, ("channels", name, "registered"), channel.registered, _INSTANT)
 
 
 def contract_columns(scene: Scene) -> Iterator[Mistake]:

@@ -33,13 +33,49 @@ FROM (
     w2.closes_at AS send_by,
     w2.opens_at AS opens_at,
     CASE
-      WHEN s.channel_0 = 'push' AND p.ok_0
+      WHEN s.channel_0 = 'push'
+      AND p.ok_0
+      AND (
+        (
+          la0.lost_at IS NULL OR COALESCE(p.registered_0 > la0.lost_at, FALSE)
+        )
+        AND la0.refused_at IS NULL
+      )
       THEN 'push'
-      WHEN s.channel_0 = 'email' AND p.ok_1
+      WHEN s.channel_0 = 'email'
+      AND p.ok_1
+      AND (
+        la1.lost_at IS NULL AND (
+          la1.refused_at IS NULL OR s.is_transactional
+        )
+      )
+      AND (
+        lu1.lost_at IS NULL AND (
+          lu1.refused_at IS NULL OR s.is_transactional
+        )
+      )
       THEN 'email'
-      WHEN s.channel_1 = 'push' AND p.ok_0
+      WHEN s.channel_1 = 'push'
+      AND p.ok_0
+      AND (
+        (
+          la0.lost_at IS NULL OR COALESCE(p.registered_0 > la0.lost_at, FALSE)
+        )
+        AND la0.refused_at IS NULL
+      )
       THEN 'push'
-      WHEN s.channel_1 = 'email' AND p.ok_1
+      WHEN s.channel_1 = 'email'
+      AND p.ok_1
+      AND (
+        la1.lost_at IS NULL AND (
+          la1.refused_at IS NULL OR s.is_transactional
+        )
+      )
+      AND (
+        lu1.lost_at IS NULL AND (
+          lu1.refused_at IS NULL OR s.is_transactional
+        )
+      )
       THEN 'email'
     END AS channel,
     CAST(CASE
@@ -123,6 +159,61 @@ FROM (
         ELSE FALSE
       END
       THEN 11
+      WHEN NOT CASE
+        WHEN (
+          (
+            s.channel_0 = 'push'
+            AND p.ok_0
+            AND (
+              (
+                la0.lost_at IS NULL OR COALESCE(p.registered_0 > la0.lost_at, FALSE)
+              )
+              AND la0.refused_at IS NULL
+            )
+          )
+          OR (
+            s.channel_0 = 'email'
+            AND p.ok_1
+            AND (
+              la1.lost_at IS NULL AND (
+                la1.refused_at IS NULL OR s.is_transactional
+              )
+            )
+            AND (
+              lu1.lost_at IS NULL AND (
+                lu1.refused_at IS NULL OR s.is_transactional
+              )
+            )
+          )
+          OR (
+            s.channel_1 = 'push'
+            AND p.ok_0
+            AND (
+              (
+                la0.lost_at IS NULL OR COALESCE(p.registered_0 > la0.lost_at, FALSE)
+              )
+              AND la0.refused_at IS NULL
+            )
+          )
+          OR (
+            s.channel_1 = 'email'
+            AND p.ok_1
+            AND (
+              la1.lost_at IS NULL AND (
+                la1.refused_at IS NULL OR s.is_transactional
+              )
+            )
+            AND (
+              lu1.lost_at IS NULL AND (
+                lu1.refused_at IS NULL OR s.is_transactional
+              )
+            )
+          )
+        )
+        THEN TRUE
+        ELSE FALSE
+      END
+      THEN 13
       WHEN (
         s.suppress_unknown
         AND s.window_zone IS NULL
@@ -130,14 +221,14 @@ FROM (
         AND NOT s.window_id IS NULL
         AND COALESCE(p.time_zone, '') = ''
       )
-      THEN 13
+      THEN 14
       WHEN (
         s.suppress_unknown
         AND s.window_zone IS NULL
         AND z.zone IS NULL
         AND NOT s.window_id IS NULL
       )
-      THEN 14
+      THEN 15
       WHEN (
         w2.is_open OR s.window_id IS NULL
       )
@@ -145,7 +236,7 @@ FROM (
       WHEN (
         s.drop_if_closed
       )
-      THEN 16
+      THEN 17
       WHEN (
         w2.opens_at < CASE
           WHEN s.until < o.anchor + (
@@ -157,8 +248,8 @@ FROM (
           ) * INTERVAL '1 SECOND'
         END
       )
-      THEN 15
-      ELSE 19
+      THEN 16
+      ELSE 20
     END AS BIGINT) AS verdict
   FROM (
     SELECT
@@ -196,11 +287,14 @@ FROM (
           NOT t."push_token" IS NULL AND t."push_token" <> ''
         )
         AND COALESCE(t."push_consent" IN ('opted_in', 'subscribed'), FALSE) AS ok_0,
+        t."push_token" AS address_0,
+        t."push_at" AT TIME ZONE 'UTC' AS registered_0,
         NOT t."email" IS NULL AND t."email" <> '' AS has_1,
         (
           NOT t."email" IS NULL AND t."email" <> ''
         )
-        AND COALESCE(t."email_consent", FALSE) AS ok_1
+        AND COALESCE(t."email_consent", FALSE) AS ok_1,
+        t."email" AS address_1
       FROM "analytics"."profiles" AS t
     ) AS q
     LEFT JOIN tick_duplicates AS r
@@ -222,6 +316,27 @@ FROM (
     ON x.entry_id = o.entry_id
   LEFT JOIN tick_misfits AS m
     ON m.entry_id = o.entry_id
+  LEFT JOIN tick_suppressed AS la0
+    ON la0.channel = 'push'
+    AND la0.address_hash = ENCODE(SHA256(CONVERT_TO(p.address_0, 'UTF8')), 'hex')
+  LEFT JOIN tick_suppressed AS la1
+    ON la1.channel = 'email'
+    AND la1.address_hash = ENCODE(
+      SHA256(
+        CONVERT_TO(
+          TRANSLATE(
+            p.address_1,
+            'ABCDEFGHIJKLMNOPQRSTUVWXYZ 	
+ ',
+            'abcdefghijklmnopqrstuvwxyz'
+          ),
+          'UTF8'
+        )
+      ),
+      'hex'
+    )
+  LEFT JOIN tick_suppressed AS lu1
+    ON lu1.channel = 'email' AND lu1.user_id = o.user_id
   LEFT JOIN tick_windows AS w2
     ON w2.window_id = s.window_id
     AND w2.zone = COALESCE(s.window_zone, z.zone, s.fallback_zone)

@@ -1,0 +1,1 @@
+"""Takes providers' events in: from files, from a spool, or over HTTP."""
