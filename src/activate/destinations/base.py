@@ -154,6 +154,7 @@ class Abilities:
     `shape`: how it wants rows (see `Changes`). `whole`: nothing is acknowledged before the sync is finished.
     `replaces`: it is given the full set of members each time, so removals need not be told. `removes`: people can be
     taken out at all. `reads_back`: its members can be asked for. `needs_hash`: it takes hashed identifiers only.
+    `compresses`: it takes bodies in gzip (before they are signed).
     """
 
     shape: Literal["json", "columns"] = "json"
@@ -162,6 +163,7 @@ class Abilities:
     removes: bool = True
     reads_back: bool = False
     needs_hash: bool = False
+    compresses: bool = False
 
 
 class Destination(abc.ABC):
@@ -188,7 +190,7 @@ class Destination(abc.ABC):
         """The destination's own options, then those that every one has."""
         common = {"per_second": cls.defaults.per_second, "concurrency": cls.defaults.concurrency,
                   "timeout": cls.defaults.timeout_seconds}  # fmt: skip
-        return cls.declared + tuple(replace(option, default=common[option.name]) for option in COMMON)
+        return cls.declared + tuple(replace(option, default=common.get(option.name)) for option in COMMON)
 
     @classmethod
     def conflicts(cls, options: Mapping[str, Any]) -> list[str]:
@@ -223,6 +225,11 @@ class Destination(abc.ABC):
             timeout_seconds=self.options["timeout"],
         )
 
+    @property
+    def account(self) -> str:
+        """The account that `per_second` holds for; whoever names the same one shares its pace."""
+        return str(self.options.get("account") or self.name)
+
     @abc.abstractmethod
     def build(self, changes: Changes, at: dt.datetime) -> Request:
         """Make one request of at most `limits.batch` rows. `at` is the sync's `now`."""
@@ -252,6 +259,14 @@ class Destination(abc.ABC):
         """
         del answer, changes
         return Verdict()
+
+    def asked_wait(self, answer: HttpAnswer, at: dt.datetime) -> float | None:
+        """Seconds that an answer (of status 300 and above) asks us to wait, where it says so in its own way.
+
+        None: as its Retry-After says, if it has one. `at` is this moment, naive UTC.
+        """
+        del answer, at
+        return None
 
     def splits(self, answer: HttpAnswer | None) -> bool:
         """Whether the whole batch was refused because of some of its rows, so that halves are worth a try."""

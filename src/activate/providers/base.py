@@ -157,11 +157,13 @@ class Capabilities:
     """What a provider can do. `idempotent`: the same message id is taken once, however often it is handed over.
 
     `channels` are those it can carry (None: any); `needs` are the template blocks that it cannot do without.
+    `compresses`: it takes bodies in gzip (before they are signed).
     """
 
     channels: tuple[str, ...] | None = None
     idempotent: bool = False
     needs: tuple[str, ...] = ()
+    compresses: bool = False
 
 
 class Provider(abc.ABC):
@@ -189,7 +191,7 @@ class Provider(abc.ABC):
         """The provider's own options, then those that every provider has."""
         common = {"per_second": cls.defaults.per_second, "concurrency": cls.defaults.concurrency,
                   "timeout": cls.defaults.timeout_seconds}  # fmt: skip
-        shared = tuple(replace(option, default=common[option.name]) for option in COMMON)
+        shared = tuple(replace(option, default=common.get(option.name)) for option in COMMON)
         return cls.declared + shared
 
     @classmethod
@@ -207,6 +209,11 @@ class Provider(abc.ABC):
             concurrency=self.options["concurrency"],
             timeout_seconds=self.options["timeout"],
         )
+
+    @property
+    def account(self) -> str:
+        """The account that `per_second` holds for; whoever names the same one shares its pace."""
+        return str(self.options.get("account") or self.name)
 
     @property
     def idempotent(self) -> bool:
@@ -296,6 +303,14 @@ class Provider(abc.ABC):
         code = None if status == "accepted" else f"smtp_{answer.code}"
         lost: Lost | None = "hard_bounce" if status == "rejected" and answer.enhanced in _NO_MAILBOX else None
         return [Outcome(message.message_id, status, None, code, answer.enhanced, lost) for message in batch]
+
+    def asked_wait(self, answer: HttpAnswer, at: dt.datetime) -> float | None:
+        """Seconds that an answer (of status 300 and above) asks us to wait, where it says so in its own way.
+
+        None: as its Retry-After says, if it has one. `at` is this moment, naive UTC.
+        """
+        del answer, at
+        return None
 
     def splits(self, answer: Answer) -> bool:
         """Whether the whole batch was refused because of some of its messages, so that halves are worth a try."""
