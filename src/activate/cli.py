@@ -13,7 +13,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -23,6 +24,7 @@ from activate.errors import ActivateError, RulesError, UsageError, nearest
 PROGRAM = "dbt-activate"
 USAGE_ERROR = UsageError.exit_code
 INTERRUPTED = 130
+TERMINATED = 143
 PIPE_CLOSED = 141
 
 EXIT_CODES: dict[int, str] = {
@@ -37,10 +39,15 @@ EXIT_CODES: dict[int, str] = {
     8: "`apply`: what would be done is not what was planned any more; nothing was done",
     USAGE_ERROR: "the command was typed wrongly",
     INTERRUPTED: "interrupted (Ctrl-C)",
+    TERMINATED: "asked to stop (SIGTERM): what was under way is finished and recorded, the rest waits",
     PIPE_CLOSED: "whoever read the output stopped reading",
 }
 
 DESCRIPTION = "Turns dbt models and rules into decided, explained and delivered messages."
+
+
+class Terminated(BaseException):
+    """We were asked to stop (SIGTERM). Not an Exception, so that nothing takes it for a failure and goes on."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -121,6 +128,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-sync", action="store_true", help="leave the audiences to `sync`")
     _provider(parser)
+    _time_limit(parser)
 
 
 def _plan(parser: argparse.ArgumentParser) -> None:
@@ -263,8 +271,16 @@ def _provider(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _time_limit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--time-limit", type=_duration, metavar="D",
+        help="begin no more messages after, e.g., '30 minutes' (default: delivery.time_limit)",
+    )  # fmt: skip
+
+
 def _deliver(parser: argparse.ArgumentParser) -> None:
     _provider(parser)
+    _time_limit(parser)
     parser.add_argument(
         "--now", type=_instant, metavar="T", help="judge expiries as at this instant (default: the clock, as it moves)"
     )
@@ -413,7 +429,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without UTF-8 shows `?`
     try:
-        code = _dispatch(words)
+        with _stopping():
+            code = _dispatch(words)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -423,6 +440,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not break into the ending
         return _tell(as_json, "KeyboardInterrupt", "interrupted; what was not recorded is not done", INTERRUPTED)
+    except Terminated:
+        told = "asked to stop; what was under way is finished and recorded, the rest waits"
+        return _tell(as_json, "Terminated", told, TERMINATED)
     except ActivateError as error:
         if verbose and not isinstance(error, UsageError):
             _traceback()
@@ -432,6 +452,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             _traceback()
         hint = "" if verbose else "; run again with --verbose for the traceback"
         return _tell(as_json, type(error).__name__, f"unexpected {type(error).__name__} {_place(error)}{hint}", 1)
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[None]:
+    """Let SIGTERM end what is being done as Ctrl-C does: a scheduler that stops us gives some seconds to put things in order."""
+
+    def stop(*_: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break into the ending
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is told of signals
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -67,8 +67,9 @@ def _run(args: argparse.Namespace) -> int:
         synced: list[AudienceReport] = []
         if not args.no_deliver:
             reports = run.deliver(
-                warehouse, project, args.now, providers=providers, wait_seconds=args.wait, on_progress=told.provider
-            )
+                warehouse, project, args.now, providers=providers, wait_seconds=args.wait, on_progress=told.provider,
+                time_limit=args.time_limit,
+            )  # fmt: skip
         if not args.no_deliver and not args.no_sync:
             opener = run.target_opener(options(args), args.wait)
             synced = syncing.sync(
@@ -221,8 +222,9 @@ def _deliver(args: argparse.Namespace) -> int:
     with opened(args) as (project, warehouse), progress(args.quiet) as told:
         providers = _providers(project, args.provider)
         reports = run.deliver(
-            warehouse, project, args.now, providers=providers, wait_seconds=args.wait, on_progress=told.provider
-        )
+            warehouse, project, args.now, providers=providers, wait_seconds=args.wait, on_progress=told.provider,
+            time_limit=args.time_limit,
+        )  # fmt: skip
     if args.json:
         _print_json({"now": args.now, "delivery": reports})
     else:

@@ -56,7 +56,8 @@ class Page:
 class ProviderReport:
     """What one delivery to one provider did. `counts` are outcomes by status; `left` messages are still open.
 
-    `error` says why the provider was left alone before everything was tried; None if it was not.
+    `error` says why the provider was left alone before everything was tried; None if it was not. `stopped` says why the
+    run ended before everything was tried though nothing was wrong (its time was up); what is left waits.
     """
 
     provider: str
@@ -65,6 +66,7 @@ class ProviderReport:
     requests: int = 0
     seconds: float = 0.0
     error: str | None = None
+    stopped: str | None = None
 
     @property
     def unusable(self) -> bool:

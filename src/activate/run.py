@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from activate import ingesting
 from activate.bookmarks import Bookmarks
@@ -15,6 +15,7 @@ from activate.compile.pipeline import compile_tick
 from activate.decide import execute
 from activate.decision import Tick
 from activate.deliver import send
+from activate.deliver.pace import Paces
 from activate.errors import SettingsError, TimeOrderError
 from activate.load.project import inspect, load_project
 from activate.message import ProviderReport
@@ -26,6 +27,7 @@ from activate.record import ledger
 from activate.record.approvals import open_approvals
 from activate.record.deliveries import Outbox
 from activate.record.migrate import migrate
+from activate.record.reservations import Reservations
 from activate.settings import Options, load_target, resolve_provider
 from activate.warehouses.base import Warehouse
 from activate.warehouses.registry import connect
@@ -205,11 +207,13 @@ def deliver(
     wait_seconds: float = 30.0,
     on_progress: send.Progress | None = None,
     clock: Clock = wall_clock,
+    time_limit: float | None = None,
 ) -> list[ProviderReport]:
     """Deliver the outbox, provider by provider and side by side; one that fails never stops another.
 
     `now` is the instant that expiries are judged by (a replay); None: the clock's. `providers` narrows down to some,
-    by their names in rules/activate.yml; all otherwise.
+    by their names in rules/activate.yml; all otherwise. After `time_limit` seconds (None: as `delivery.time_limit` says)
+    nothing more is begun.
 
     Raises LeaseHeldError when another delivery of a provider runs for longer than `wait_seconds`.
     """
@@ -229,11 +233,23 @@ def deliver(
     def open_outbox(name: str) -> Outbox:
         return Outbox(warehouse.clone(), project, name, f"{name_run(at, number)}-{name}")
 
-    reports = send.deliver(
-        project, made, open_outbox, now=now, wait_seconds=wait_seconds, on_progress=on_progress,
-        make_carrier=lambda provider: send.carrier_for(provider, warehouse.clone),
-    )  # fmt: skip
+    with shared_paces(warehouse, project) as paces:
+        reports = send.deliver(
+            project, made, open_outbox, now=now, wait_seconds=wait_seconds, on_progress=on_progress, paces=paces,
+            make_carrier=lambda provider: send.carrier_for(provider, warehouse.clone),
+            time_limit=project.policy.delivery.time_limit if time_limit is None else time_limit,
+        )  # fmt: skip
     return sorted([*reports, *broken], key=lambda report: report.provider)
+
+
+@contextlib.contextmanager
+def shared_paces(warehouse: Warehouse, project: Project) -> Iterator[Paces]:
+    """The paces of accounts: kept in the warehouse where several processes can use it, in memory elsewhere."""
+    if warehouse.one_process:
+        yield Paces(time.monotonic, time.sleep)
+        return
+    with contextlib.closing(Reservations(warehouse.clone, project.policy.state.schema_)) as reservations:
+        yield Paces(time.monotonic, time.sleep, reservations.reserve)
 
 
 def _provider(project: Project, name: str) -> Provider:

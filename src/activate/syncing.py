@@ -15,6 +15,7 @@ from activate.audience_plan import KINDS, AudiencePlan, AudienceReport, Faults, 
 from activate.compile.audience import ChangeSet, Held
 from activate.deliver import carriers
 from activate.deliver.hand_over import Clock
+from activate.deliver.pace import Paces
 from activate.deliver.sync import AudienceCarrier, Progress, Sent, Shipment, Sync
 from activate.destinations.base import Destination
 from activate.destinations.registry import create
@@ -24,7 +25,7 @@ from activate.project import Project
 from activate.record import approvals, ledger
 from activate.record.audiences import AudienceBook, Position
 from activate.record.migrate import migrate
-from activate.run import RolledBack, name_run, wall_clock
+from activate.run import RolledBack, name_run, shared_paces, wall_clock
 from activate.settings import resolve_destination
 from activate.warehouses.base import Warehouse
 
@@ -120,15 +121,21 @@ def sync(
     for audience in audiences:
         lanes.setdefault(audience.destination, []).append(audience)
 
-    def lane(members: list[Audience]) -> list[AudienceReport]:
-        return [
-            _sync_one(warehouse, project, audience, now, open_target, full, wait_seconds, check, on_progress, clock)
-            for audience in members
-        ]
-
     if not lanes:
         return []
-    with ThreadPoolExecutor(min(8, len(lanes)), thread_name_prefix="audience") as pool:
+    with (
+        shared_paces(warehouse, project) as paces,
+        ThreadPoolExecutor(min(8, len(lanes)), thread_name_prefix="audience") as pool,
+    ):
+
+        def lane(members: list[Audience]) -> list[AudienceReport]:
+            return [
+                _sync_one(
+                    warehouse, project, audience, now, open_target, full, wait_seconds, check, on_progress, clock, paces
+                )
+                for audience in members
+            ]  # fmt: skip
+
         reports = [report for found in pool.map(lane, lanes.values()) for report in found]
     order = {audience.audience: place for place, audience in enumerate(audiences)}
     return sorted(reports, key=lambda report: order[report.audience])
@@ -137,7 +144,7 @@ def sync(
 def _sync_one(
     warehouse: Warehouse, project: Project, audience: Audience, now: dt.datetime, open_target: OpenTarget | None,
     full: bool, wait_seconds: float, check: Callable[[AudiencePlan], None] | None, on_progress: Progress | None,
-    clock: Clock | None,
+    clock: Clock | None, paces: Paces,
 ) -> AudienceReport:  # fmt: skip
     began = time.perf_counter()
     try:
@@ -148,7 +155,7 @@ def _sync_one(
             planned = plan_opened(opened, 0)
             if check is not None:
                 check(planned)
-            report = carry_out(opened, planned, open_target, on_progress, clock)
+            report = carry_out(opened, planned, open_target, on_progress, clock, paces)
     except ActivateError as error:
         is_mistake = isinstance(error, RulesError | SettingsError)
         report = AudienceReport(audience.audience, audience.destination, error=str(error), is_mistake=is_mistake)
@@ -339,7 +346,7 @@ def _counts(planned: AudiencePlan) -> dict[str, int]:
 
 def carry_out(
     opened: Opened, planned: AudiencePlan, open_target: OpenTarget | None = None, on_progress: Progress | None = None,
-    clock: Clock | None = None,
+    clock: Clock | None = None, paces: Paces | None = None,
 ) -> AudienceReport:  # fmt: skip
     """Send what the plan lets pass, record everything, and sum the state up where it has grown."""
     book, position, audience = opened.book, opened.position, opened.audience
@@ -363,8 +370,10 @@ def carry_out(
             audience.audience, opened.run_id, opened.now, counts, tuple(opened.changes.fields), wave,
             opened.changes.instants,
         )  # fmt: skip
+        destination = opened.destination
+        pace = paces.of(destination.account, destination.limits.per_second) if paces else None
         sent = Sync(
-            opened.destination, book, shipment, opened.warehouse, carrier_maker(opened, open_target), clock, on_progress
+            destination, book, shipment, opened.warehouse, carrier_maker(opened, open_target), clock, on_progress, pace
         ).run()
         if set(sent.outcomes) <= {"aborted"}:
             for approval in planned.approvals:

@@ -371,6 +371,16 @@ META = Table(
     (_count("version", "The migration that has been applied.", False), _time("applied_at", "When.", False)),
 )
 
+# Not among TABLES: it is made where several processes share a pace, is updated, and tells nothing of the past.
+PACES = Table(
+    "paces",
+    "The pace of accounts that several processes use.",
+    (
+        _text("account", "The account.", False),
+        _count("free_from", "From when on its requests are not reserved yet, in microseconds since 1970.", False),
+    ),
+)
+
 TABLES: tuple[Table, ...] = (
     ENTRIES, DECISIONS, MESSAGES, DELIVERIES, ENGAGEMENTS, SUPPRESSIONS, MEMBERSHIPS, AUDIENCE_CHANGES, AUDIENCE_MEMBERS,
     AUDIENCE_SYNCS, APPROVALS, RUNS, SCANS, CAMPAIGN_VERSIONS, AUDITS, META,

@@ -79,5 +79,9 @@ def run(warehouse: Warehouse, directory: Path, providers: dict[str, Any], policy
 
 def main(place: str, directory: str, providers: dict[str, Any], policy: dict[str, Any], step: str) -> None:
     """The body of the process: deliver from the warehouse at `place`."""
-    opened: Warehouse = Postgres.open(place) if place.startswith("postgres") else DuckDB.open(place)
-    run(opened, Path(directory), providers, policy, step)
+    run(opened(place), Path(directory), providers, policy, step)
+
+
+def opened(place: str, wait_seconds: float = 30.0) -> Warehouse:
+    """Open the warehouse at a place: a PostgreSQL URI or a DuckDB file."""
+    return Postgres.open(place) if place.startswith("postgres") else DuckDB.open(place, wait_seconds)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from activate.deliver.carry import Carrier, InDoubt, NotTaken, Refused
-from activate.deliver.http import retry_after
-from activate.deliver.pace import Breaker, Pace
+from activate.deliver.http import compressed, retry_after
+from activate.deliver.pace import Breaker, Pace, Window
+from activate.deliver.scrub import Scrubber
 from activate.deliver.tokens import Tokens
 from activate.providers.base import (
     Answer,
@@ -29,6 +30,7 @@ from activate.providers.base import (
 TRIES = 4
 _FIRST_BACKOFF = 0.5
 _LONGEST_WAIT = 60.0
+_OVERLOADED = (408, 429, 503)
 
 
 def _utc_now() -> dt.datetime:
@@ -47,6 +49,13 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = field(default_factory=lambda: random.Random().random)  # noqa: S311  # spreads retries, guards nothing
 
+    def rest(self, seconds: float, until: threading.Event) -> None:
+        """Sleep, but not beyond the event: who is asked to stop does not sleep a pause out."""
+        if self.sleep is time.sleep:
+            until.wait(seconds)
+        else:
+            self.sleep(seconds)
+
 
 class Handed(NamedTuple):
     """One outcome per message. `excused`: those that failed because the provider as a whole was down."""
@@ -63,15 +72,20 @@ class Batch(NamedTuple):
 
 
 class Line:
-    """The way to one provider: its pace and its breaker, shared by its threads."""
+    """The way to one provider: its pace, its window and its breaker, shared by its threads.
 
-    def __init__(self, provider: Provider, clock: Clock) -> None:
+    `pace` is its account's; None: one of its own. What leaves the line holds no secret.
+    """
+
+    def __init__(self, provider: Provider, clock: Clock, pace: Pace | None = None) -> None:
         limits = provider.limits
         self.provider = provider
         self.clock = clock
-        self.pace = Pace(limits.per_second, clock.monotonic, clock.sleep)
-        self.breaker = Breaker(max(5, 3 * limits.concurrency))
-        self.tokens = Tokens(provider, clock.monotonic)
+        self.scrub = Scrubber(provider)
+        self.pace = pace or Pace(limits.per_second, clock.monotonic, clock.sleep)
+        self.window = Window(limits.concurrency, clock.monotonic)
+        self.breaker = Breaker(max(5, 3 * limits.concurrency), self.scrub.text)
+        self.tokens = Tokens(provider, clock.monotonic, self.scrub.add)
         self.requests = 0
         self._count = threading.Lock()
 
@@ -105,11 +119,14 @@ class Line:
             last = Handed([outcome for outcome in last.outcomes if outcome.message_id in again], last.excused)
             doubted |= {outcome.message_id for outcome in last.outcomes if outcome.status == "unknown"}
             waiting = [message for message in waiting if message.message_id in again]
-            self.clock.sleep(max(wait, self.clock.chance() * _FIRST_BACKOFF * 2**attempt))
+            self._rest(max(wait, self.clock.chance() * _FIRST_BACKOFF * 2**attempt))
         if doubted:
             # An earlier try may have been taken, so a later one that was not says nothing about the message.
             last = Handed([_doubtful(outcome, doubted) for outcome in last.outcomes], last.excused)
-        return Handed(done + last.outcomes, last.excused) if done else last
+        return Handed([self.scrub.outcome(outcome) for outcome in (*done, *last.outcomes)], last.excused)
+
+    def _rest(self, seconds: float) -> None:
+        self.clock.rest(seconds, self.breaker.opened)
 
     def _try_once(
         self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime, request: Request | None
@@ -119,14 +136,17 @@ class Line:
             request = request or self.provider.build(batch, at)
         except Exception as error:  # a message that cannot be put into a request spoils only itself
             return self._halve(carrier, batch, at, f"cannot_build_{type(error).__name__}".lower()), None
-        self.pace.take()
+        try:
+            self.pace.take(self._rest)
+        except Exception as error:  # the account's pace is kept in the warehouse; nothing goes out without it
+            self.breaker.trip(f"the account's pace cannot be kept ({type(error).__name__})")
+        if self.breaker.is_open:  # stopped while it waited for its turn
+            return _all(batch, "failed", "provider_stopped", excused=True), None
         with self._count:
             self.requests += 1
         try:
-            if isinstance(request, HttpRequest):
-                posted_at = int(self.clock.now().replace(tzinfo=dt.UTC).timestamp())
-                request = self.provider.sign(self.tokens.authorize(request, posted_at, carrier.carry), posted_at)
-            answer = carrier.carry(request)
+            with self.window.slot():
+                answer = self._post(carrier, request)
             if isinstance(answer, HttpAnswer) and self.tokens.outdated(answer):
                 return _all(batch, "failed", f"http_{answer.status}", excused=True), 0.0
             if self.provider.splits(answer):
@@ -141,6 +161,23 @@ class Line:
             return self._without_answer(batch, error)
         self._note(outcomes)
         return Handed(_complete(outcomes, batch)), self._asked_wait(answer)
+
+    def _post(self, carrier: Carrier, request: Request) -> Answer:
+        if isinstance(request, HttpRequest):
+            posted_at = int(self.clock.now().replace(tzinfo=dt.UTC).timestamp())
+            if self.provider.capabilities.compresses:
+                request = compressed(request)
+            request = self.provider.sign(self.tokens.authorize(request, posted_at, carrier.carry), posted_at)
+        try:
+            answer = carrier.carry(request)
+        except InDoubt:
+            self.window.overloaded()
+            raise
+        if isinstance(answer, HttpAnswer) and answer.status in _OVERLOADED:
+            self.window.overloaded()
+        else:
+            self.window.succeeded()
+        return answer
 
     def _without_answer(self, batch: Sequence[Outgoing], error: Exception) -> tuple[Handed, float | None]:
         if isinstance(error, NotTaken):

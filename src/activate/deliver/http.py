@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import logging
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ _MAX_ANSWER = 1_000_000
 _CONNECT_SECONDS = 5.0
 _HOSTS = 8  # connections kept per thread: an API and where its tokens come from, or several push services
 _ADDRESSES = 256  # where each address leads is remembered for so many: some APIs have one for each device
+_WORTH_COMPRESSING = 1_024  # bytes
 _HANDSHAKE = ("CERTIFICATE", "HANDSHAKE", "PROTOCOL", "UNRECOGNIZED_NAME", "VERSION", "UNKNOWN_CA")
 # The request was never sent. (A ProxyError comes before the tunnel stands.)
 _NEVER_SENT = (
@@ -128,6 +131,14 @@ class HttpCarrier:
         else:
             response.release_conn()
         return b"".join(parts)
+
+
+def compressed(request: HttpRequest) -> HttpRequest:
+    """The request with its body in gzip, if that is worth it and the body is not encoded already."""
+    if len(request.body) <= _WORTH_COMPRESSING or any(name.lower() == "content-encoding" for name in request.headers):
+        return request
+    body = gzip.compress(request.body, compresslevel=5, mtime=0)
+    return replace(request, headers={**request.headers, "Content-Encoding": "gzip"}, body=body)
 
 
 def _meaning(error: Exception) -> NotTaken | InDoubt:

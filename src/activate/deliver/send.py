@@ -23,6 +23,7 @@ from activate.deliver.http import HttpCarrier
 from activate.deliver.http2 import Http2Carrier
 from activate.deliver.mail import MailCarrier
 from activate.deliver.outbox import Outbox
+from activate.deliver.pace import Pace, Paces
 from activate.deliver.render import Rendered, Renderer
 from activate.deliver.rows import RowsCarrier
 from activate.errors import DeliveryError, SettingsError
@@ -34,6 +35,8 @@ from activate.warehouses.base import Warehouse
 MAX_WAVE = 5_000
 _MAX_READ = 25_000  # several waves are read at once: each reading looks through the profiles
 _WAVE_SECONDS = 2.0
+_PROBES = 3
+_COOL_SECONDS = 20.0
 Progress = Callable[[str, int, int], None]
 """Told the provider's name, how many messages have been dealt with, and how many there are."""
 
@@ -48,29 +51,45 @@ def deliver(
     wait_seconds: float = 30.0,
     on_progress: Progress | None = None,
     make_carrier: Callable[[Provider], Carrier] | None = None,
+    paces: Paces | None = None,
+    time_limit: float | None = None,
 ) -> list[ProviderReport]:
     """Deliver for each provider, side by side; one that fails never stops another.
+
+    `paces` are those of the providers' accounts (None: accounts are shared within this run). After `time_limit` seconds
+    nothing more is begun; what is under way is finished and recorded, and the rest waits.
 
     `now` is the instant that expiries are judged by and rows are dated with (a replay); None: the clock's, as it moves.
     What goes wrong with a provider is in its report. A warehouse that fails, or a lease that is held by another run
     for longer than `wait_seconds`, is raised when the other providers are done.
     """
+    clock = clock or Clock()
+    paces = paces or Paces(clock.monotonic, clock.sleep)
+    make = make_carrier or carrier_for
     runs = [
-        _Delivery(project, provider, open_outbox(name), now, clock or Clock(), on_progress, make_carrier or carrier_for)
+        _Delivery(project, provider, open_outbox(name), now, clock, on_progress, make,
+                  paces.of(provider.account, provider.limits.per_second))
         for name, provider in providers.items()
-    ]
+    ]  # fmt: skip
     if not runs:
         return []
     with ThreadPoolExecutor(len(runs), thread_name_prefix="deliver") as pool:
         futures = [pool.submit(run.run, wait_seconds) for run in runs]
         try:
-            wait(futures)
+            _, late = wait(futures, time_limit)
+            if late:
+                _stop(runs, "the time limit is up")
+                wait(futures)
         except BaseException:
-            # Asked to stop: what is under way is finished and recorded, nothing more is begun.
-            for run in runs:
-                run.stop()
+            _stop(runs, "the run was asked to stop")
             raise
     return [future.result() for future in futures]
+
+
+def _stop(runs: Iterable[_Delivery], why: str) -> None:
+    """What is under way is finished and recorded, what is claimed is released, and nothing more is begun."""
+    for run in runs:
+        run.stop(why)
 
 
 def require_usable(reports: Sequence[ProviderReport]) -> None:
@@ -137,7 +156,7 @@ class _Delivery:
     """One provider's delivery, from the lease to the report."""
 
     def __init__(self, project: Project, provider: Provider, outbox: Outbox, now: dt.datetime | None, clock: Clock,
-                 on_progress: Progress | None, make_carrier: Callable[[Provider], Carrier]) -> None:  # fmt: skip
+                 on_progress: Progress | None, make_carrier: Callable[[Provider], Carrier], pace: Pace) -> None:  # fmt: skip
         self._provider = provider
         self._policy = project.policy.delivery
         self._outbox = outbox
@@ -145,7 +164,7 @@ class _Delivery:
         self._clock = clock
         self._progress = on_progress
         self._make_carrier = make_carrier
-        self._line = Line(provider, clock)
+        self._line = Line(provider, clock, pace)
         self._renderer = Renderer(project, provider)
         self._latest: dt.datetime | None = None
         self._counts: Counter[str] = Counter()
@@ -157,9 +176,9 @@ class _Delivery:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"record-{provider.name}")
         self._recording: Future[None] | None = None
 
-    def stop(self) -> None:
+    def stop(self, why: str) -> None:
         """Begin nothing more."""
-        self._line.breaker.trip("the run was asked to stop")
+        self._line.breaker.stop(why)
 
     def run(self, wait_seconds: float) -> ProviderReport:
         """Deliver everything that is open."""
@@ -172,7 +191,8 @@ class _Delivery:
         errors = [reason for reason in (self._trouble(), *map(str, self._renderer.mistakes.values())) if reason]
         return ProviderReport(
             self._provider.name, dict(self._counts), left, self._line.requests,
-            self._clock.monotonic() - began, "; ".join(errors) or None,
+            self._clock.monotonic() - began, self._line.scrub.text("; ".join(errors)) or None,
+            self._line.breaker.stopped,
         )  # fmt: skip
 
     def _run(self, started_at: dt.datetime) -> int:
@@ -186,12 +206,32 @@ class _Delivery:
         if work.total:
             self._send(work.total)
             self._recorded()
+            self._probe()
         left, oldest = self._outbox.left()
         if work.total or interrupted:
             counts = {"outcomes": dict(self._counts), "requests": self._line.requests}
             finished_at = self._clock.now()
             self._outbox.finish(counts, self._now or finished_at, started_at, finished_at, oldest or self._latest)
         return left
+
+    def _probe(self) -> None:
+        """A provider that failed after it had worked is tried again after a while, by one request at a time.
+
+        One that never worked in this run is left to the next.
+        """
+        breaker = self._line.breaker
+        for number in range(_PROBES):
+            if not breaker.may_recover:
+                return
+            self._clock.rest(_COOL_SECONDS * 2**number, breaker.asked_to_stop)
+            breaker.half_open()
+            if breaker.is_open:
+                return
+            self._line.window.close_to_one()
+            work = self._outbox.collect()
+            if work.total:
+                self._send(work.total)
+                self._recorded()
 
     def _trouble(self) -> str | None:
         """Why the provider was left alone, or that it took nothing at all."""
@@ -243,7 +283,7 @@ class _Delivery:
                     self._land(flying.pop(0))
                 self._tell(min(done, total), total)
         except BaseException:
-            self.stop()  # what is under way ends soon, and its outcomes are still recorded
+            self.stop("the run failed")  # what is under way ends soon, and its outcomes are still recorded
             raise
         finally:
             try:

@@ -19,8 +19,9 @@ from sqlglot import exp
 
 from activate.deliver.carry import InDoubt, NotTaken, Refused
 from activate.deliver.hand_over import TRIES, Clock
-from activate.deliver.http import retry_after
+from activate.deliver.http import compressed, retry_after
 from activate.deliver.pace import Breaker, Pace
+from activate.deliver.scrub import Scrubber
 from activate.deliver.tokens import Tokens
 from activate.destinations.base import (
     CHANGE,
@@ -145,6 +146,7 @@ class Sync:
     def __init__(
         self, destination: Destination, book: Book, shipment: Shipment, dialect: Dialect,
         make_carrier: Callable[[], AudienceCarrier], clock: Clock | None = None, on_progress: Progress | None = None,
+        pace: Pace | None = None,
     ) -> None:  # fmt: skip
         self._destination = destination
         self._book = book
@@ -154,9 +156,10 @@ class Sync:
         self._clock = clock or Clock()
         self._progress = on_progress
         limits = destination.limits
-        self._pace = Pace(limits.per_second, self._clock.monotonic, self._clock.sleep)
-        self.breaker = Breaker(max(5, 3 * limits.concurrency))
-        self._tokens = Tokens(destination, self._clock.monotonic)
+        self._scrub = Scrubber(destination)
+        self._pace = pace or Pace(limits.per_second, self._clock.monotonic, self._clock.sleep)
+        self.breaker = Breaker(max(5, 3 * limits.concurrency), self._scrub.text)
+        self._tokens = Tokens(destination, self._clock.monotonic, self._scrub.add)
         self._count = threading.Lock()
         self._alone, self._taken = 0, False
         self._own = threading.local()
@@ -232,7 +235,8 @@ class Sync:
         return futures
 
     def _record(self, posted: _Posted, told: list[_Told]) -> None:
-        """Record a page's outcomes: the commonest status for all, the others row by row."""
+        """Record a page's outcomes: the commonest status for all, the others row by row. No secret gets through."""
+        told = [self._scrubbed(part) for part in told]
         weights: Counter[tuple[str, str | None, str | None]] = Counter()
         for part in told:
             weights[_key(part)] += part.count - len(part.verdict.but)
@@ -251,6 +255,17 @@ class Sync:
                     refusals.append((seqs[part.start + at].as_py(), found[0], found[1] or "", found[2]))
         self._book.settle(posted.phase, posted.page, posted.wave, status, code, error, refusals)
         self._note(rows.num_rows, status, code, refusals)
+
+    def _scrubbed(self, part: _Told) -> _Told:
+        verdict, hide = part.verdict, self._scrub
+        if verdict.code is None and verdict.error is None and not verdict.but:
+            return part
+        but = {
+            at: Refusal(odd.status, hide.code(odd.code) or "", hide.text(odd.error or "") or None)
+            for at, odd in verdict.but.items()
+        }
+        clean = Verdict(verdict.status, hide.code(verdict.code), hide.text(verdict.error or "") or None, but)
+        return replace(part, verdict=clean)
 
     def _note(
         self, count: int, status: str, code: str | None, refusals: list[tuple[int, str, str, str | None]]
@@ -387,6 +402,8 @@ class Sync:
         with self._count:
             self.sent.requests += 1
         if isinstance(request, HttpRequest):
+            if self._destination.abilities.compresses:
+                request = compressed(request)
             posted_at = int(self._clock.now().replace(tzinfo=dt.UTC).timestamp())
             request = self._destination.sign(self._tokens.authorize(request, posted_at, carrier.carry), posted_at)
         answer = carrier.carry(request)

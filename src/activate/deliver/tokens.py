@@ -26,11 +26,14 @@ class Holder(Protocol):
 
 
 class Tokens:
-    """The token of one account. It lives in memory only."""
+    """The token of one account. It lives in memory only. `on_token` is told each new one, so that it can be hidden."""
 
-    def __init__(self, holder: Holder, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, holder: Holder, monotonic: Callable[[], float], on_token: Callable[[str], None] | None = None
+    ) -> None:
         self._holder = holder
         self._monotonic = monotonic
+        self._on_token = on_token
         self._lock = threading.Lock()
         self._token: str | None = None
         self._fetched_at = 0.0
@@ -57,6 +60,8 @@ class Tokens:
                     code = f"token_http_{answer.status}"
                     raise Unusable(code, f"no token is given for the key ({answer.status}); check the credentials")
                 token = self._holder.read_token(answer)
+                if self._on_token is not None:
+                    self._on_token(token.value)
                 self._token, self._fetched_at = token.value, self._monotonic()
                 self._holds_until = self._fetched_at + max(0.0, token.seconds - _MARGIN_SECONDS)
             return self._holder.authorize(request, self._token)

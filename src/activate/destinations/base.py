@@ -174,6 +174,7 @@ class Abilities:
     `shape`: how it wants rows (see `Changes`). `whole`: nothing is acknowledged before the sync is finished.
     `replaces`: it is given the full set of members each time, so removals need not be told. `removes`: people can be
     taken out at all. `reads_back`: its members can be asked for. `needs_hash`: it takes hashed identifiers only.
+    `compresses`: it takes bodies in gzip (before they are signed).
     """
 
     shape: Literal["json", "columns"] = "json"
@@ -182,6 +183,7 @@ class Abilities:
     removes: bool = True
     reads_back: bool = False
     needs_hash: bool = False
+    compresses: bool = False
 
 
 class Destination(abc.ABC):
@@ -208,7 +210,7 @@ class Destination(abc.ABC):
         """The destination's own options, then those that every one has."""
         common = {"per_second": cls.defaults.per_second, "concurrency": cls.defaults.concurrency,
                   "timeout": cls.defaults.timeout_seconds}  # fmt: skip
-        return cls.declared + tuple(replace(option, default=common[option.name]) for option in COMMON)
+        return cls.declared + tuple(replace(option, default=common.get(option.name)) for option in COMMON)
 
     @classmethod
     def conflicts(cls, options: Mapping[str, Any]) -> list[str]:
@@ -258,6 +260,11 @@ class Destination(abc.ABC):
         """How many rows of a phase share a request, where the destination takes fewer of one kind."""
         del phase
         return self.limits.batch
+
+    @property
+    def account(self) -> str:
+        """The account that `per_second` holds for; whoever names the same one shares its pace."""
+        return str(self.options.get("account") or self.name)
 
     @abc.abstractmethod
     def build(self, changes: Changes, at: dt.datetime) -> Request:

@@ -180,11 +180,13 @@ class Capabilities:
     """What a provider can do. `idempotent`: the same message id is taken once, however often it is handed over.
 
     `channels` are those it can carry (None: any); `needs` are the template blocks that it cannot do without.
+    `compresses`: it takes bodies in gzip (before they are signed).
     """
 
     channels: tuple[str, ...] | None = None
     idempotent: bool = False
     needs: tuple[str, ...] = ()
+    compresses: bool = False
 
 
 class Provider(abc.ABC):
@@ -212,7 +214,7 @@ class Provider(abc.ABC):
         """The provider's own options, then those that every provider has."""
         common = {"per_second": cls.defaults.per_second, "concurrency": cls.defaults.concurrency,
                   "timeout": cls.defaults.timeout_seconds}  # fmt: skip
-        shared = tuple(replace(option, default=common[option.name]) for option in COMMON)
+        shared = tuple(replace(option, default=common.get(option.name)) for option in COMMON)
         return cls.declared + shared
 
     @classmethod
@@ -230,6 +232,11 @@ class Provider(abc.ABC):
             concurrency=self.options["concurrency"],
             timeout_seconds=self.options["timeout"],
         )
+
+    @property
+    def account(self) -> str:
+        """The account that `per_second` holds for; whoever names the same one shares its pace."""
+        return str(self.options.get("account") or self.name)
 
     @property
     def idempotent(self) -> bool:

@@ -34,6 +34,7 @@ COMMON = (
     Option("per_second", "Requests per second at most.", "number", low=0.001, high=100_000),
     Option("concurrency", "Requests under way at once.", "whole", low=1, high=64),
     Option("timeout", "How long an answer is waited for, e.g. `10 seconds`.", "duration", low=1, high=300),
+    Option("account", "The vendor's account that `per_second` holds for, if others here share it (default: the name)."),
 )
 
 

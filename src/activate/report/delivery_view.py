@@ -31,3 +31,5 @@ def show_delivery(console: Console, reports: Sequence[ProviderReport]) -> None:
     for report in busy:
         if report.error:
             console.print(Text(f"! {report.provider}: {report.error}", style="yellow"))
+        if report.stopped and report.left:
+            console.print(Text(f"! {report.provider}: {report.stopped}; {report.left:,} messages wait", style="yellow"))

@@ -24,6 +24,7 @@ class Warehouse(Dialect, abc.ABC):
     """
 
     name: ClassVar[str]
+    one_process: ClassVar[bool] = False  # whether no other process can have the database open at the same time
 
     # -- connection -----------------------------------------------------------------------------------------------
 

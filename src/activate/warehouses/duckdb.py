@@ -25,6 +25,7 @@ class DuckDB(DuckDBDialect, Warehouse):
     """A DuckDB file (or `:memory:`). One process at a time can hold the file, so connecting waits for it."""
 
     name: ClassVar[str] = "duckdb"
+    one_process: ClassVar[bool] = True
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: str) -> None:
         self._connection = connection
