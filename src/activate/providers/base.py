@@ -74,6 +74,12 @@ class Token(NamedTuple):
         return f"Token(seconds={self.seconds!r})"
 
 
+class Advice(str):
+    """A sentence of `misfits` about something that can be sent all the same: lint tells it as a warning."""
+
+    __slots__ = ()
+
+
 class Unusable(ActivateError):
     """The provider as a whole refuses us (credentials, address of the endpoint): no message is to blame."""
 
@@ -223,6 +229,7 @@ class Provider(abc.ABC):
 
         Asked at lint: `content` are the template's blocks with nothing filled in, `kind` is the campaign's class
         (`marketing` or `transactional`), `options` may be unresolved. What depends on the person, `refuses` tells.
+        A sentence that names a block (`subject`) is told at that block's line; `Advice` is only a warning.
         """
         del options, channel, content, kind
         return []
