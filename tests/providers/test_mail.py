@@ -308,6 +308,12 @@ def test_ses_stops_for_what_no_message_is_to_blame_for(answer: HttpAnswer) -> No
         (_ses_error("TooManyRequestsException", status=429), "failed", "TooManyRequestsException"),
         (_ses_error("ThrottlingException"), "failed", "ThrottlingException"),
         (_ses_error("MessageRejected", "virus"), "rejected", "MessageRejected"),
+        # In the sandbox recipients must be verified, too: also a colleague, at our own domain.
+        (
+            _ses_error("MessageRejected", "Email address is not verified. Identities: b@shop.example.com"),
+            "rejected",
+            "MessageRejected",
+        ),
         (_ses_error("BadRequestException"), "rejected", "BadRequestException"),
         (_ses_error("InternalFailure", status=500), "failed", "http_500"),
         (HttpAnswer(400, {}, b""), "rejected", "http_400"),
