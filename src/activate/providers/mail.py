@@ -8,14 +8,13 @@ from email.utils import formataddr, parseaddr
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from activate.providers.base import Capabilities, Outgoing, Provider
+from activate.providers.base import Advice, Capabilities, Outgoing, Provider
 from activate.providers.options import Option
 from activate.providers.unsubscribe import make_token
 
 _ADDRESS = re.compile(r"[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]{1,64}@[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]{1,255}")
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f\x85\u2028\u2029]+")
 _SPECIAL = re.compile(r"[^\w !#$%&'*+\-/=?^`{|}~]")
-_EXPRESSION = re.compile(r"\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
 _LONGEST_ADDRESS = 254  # RFC 5321, 4.5.3.1.3: a path of 256 octets, with its brackets
 _LONGEST_LINE = 998  # RFC 5322, 2.1.1
 _LONG_SUBJECT = 150
@@ -121,15 +120,17 @@ class Mail(Provider):
     @classmethod
     def misfits(cls, options: Mapping[str, Any], channel: str, content: Mapping[str, str], kind: str) -> list[str]:
         del channel
-        found = _misfits_of_subject(content["subject"]) if "subject" in content else []
+        found = _misfits_of_subject(one_line(content["subject"])) if "subject" in content else []
         if not ("text" in content or "html" in content):
             found.append("there is neither a block 'text' nor 'html', so nothing can be mailed")
         can_leave = cls.unsubscribes(options) or any("unsubscribe" in part.lower() for part in content.values())
         if kind == "marketing" and not can_leave:
-            found.append(
+            # A link may be called anything, in any language, so this is no certain mistake.
+            advice = (
                 "marketing mail without a way to unsubscribe: set `unsubscribe_url` and `unsubscribe_secret` of the "
                 "provider (one click, RFC 8058), or put a link into the template"
             )
+            found.append(Advice(advice))
         return found
 
     def refuses(self, message: Outgoing) -> str | None:
@@ -173,14 +174,9 @@ class Mail(Provider):
         return found
 
 
-def _misfits_of_subject(subject: str) -> list[str]:
-    if not subject.strip():
-        return ["the subject is empty"]
-    if "{%" in subject:
-        return []  # alternatives, of which only one is sent
-    fixed = one_line(_EXPRESSION.sub("", subject))
+def _misfits_of_subject(fixed: str) -> list[str]:
     if len(fixed.encode()) > _LONGEST_LINE:
         return [f"the subject's fixed text alone has more than {_LONGEST_LINE} octets, which no header may (RFC 5322)"]
     if len(fixed) > _LONG_SUBJECT:
-        return [f"the subject's fixed text has {len(fixed)} characters; inboxes show the first 60 or so"]
+        return [Advice(f"the subject's fixed text has {len(fixed)} characters; inboxes show the first 60 or so")]
     return []

@@ -25,6 +25,7 @@ from activate.providers.mail import AS_MAIL, MAIL_OPTIONS, Mail
 from activate.providers.options import Option
 from activate.providers.signing import check_url
 
+_BETWEEN = re.compile(r"[\s,;<>]+")
 _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_-]")
 # What concerns the account and no message: botocore's model of sesv2, and the common errors of AWS.
 _ACCOUNT = frozenset({
@@ -131,8 +132,9 @@ SES has no deduplication, so a request whose answer is lost leaves its message `
 
     def _blames_sender(self, text: str) -> bool:
         """Whether a message is refused because of who sends it (an unverified recipient, in the sandbox, is another)."""
-        low = text.lower()
-        return "not verified" in low and (self.sender.lower() in low or self.sender.rpartition("@")[2].lower() in low)
+        low, sender = text.lower(), self.sender.lower()
+        named = set(_BETWEEN.split(low))
+        return "not verified" in low and not named.isdisjoint((sender, sender.rpartition("@")[2]))
 
 
 def _text(value: str) -> dict[str, str]:
