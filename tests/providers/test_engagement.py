@@ -106,10 +106,11 @@ def test_braze_push_goes_to_both_kinds_of_phones_and_expires() -> None:
 
 @pytest.mark.parametrize(("ttl", "seconds"), [(None, 2_592_000), (60, 60), (9_999_999, 2_592_000)])
 def test_braze_content_cards_live_as_long_as_the_message_and_at_most_thirty_days(ttl: int | None, seconds: int) -> None:
-    content = {"title": "t", "body": "b", "url": "https://e.com"}
+    content = {"title": "t", "body": "b", "url": "https://e.com", "data": '{"a": 1}'}
     card = body(braze(), message(channel="card", content=content, ttl_seconds=ttl))["messages"]["content_card"]
     assert card == {"type": "CLASSIC", "title": "t", "description": "b", "time_to_live": seconds,
-                    "ios_uri": "https://e.com", "android_uri": "https://e.com", "web_uri": "https://e.com"}  # fmt: skip
+                    "ios_uri": "https://e.com", "android_uri": "https://e.com", "web_uri": "https://e.com",
+                    "extra": {"a": 1}}  # fmt: skip
     pictured = message(channel="card", content={**content, "image": "https://e.com/a.png"})
     assert body(braze(), pictured)["messages"]["content_card"]["type"] == "CAPTIONED_IMAGE"
 
@@ -124,7 +125,7 @@ def test_braze_counts_messages_under_a_campaigns_variation() -> None:
 @pytest.mark.parametrize(
     ("way", "path", "name"),
     [("campaign", "/campaigns/trigger/send", "trigger_properties"),
-     ("canvas", "/canvas/trigger/send", "canvas_entry_properties")],
+     ("canvas", "/canvas/trigger/send", "context")],
 )  # fmt: skip
 def test_braze_triggers_with_each_persons_own_blocks(way: str, path: str, name: str) -> None:
     found = braze(send_by=way, **{f"{way}_id": "the-id"}, known_by="address")
@@ -175,6 +176,7 @@ def test_braze_events_hold_short_texts_only() -> None:
     found = braze(send_by="event")
     assert found.refuses(message(content={"body": "é" * 255})) is None
     assert found.refuses(message(content={"body": "é" * 256})) == "too_long"
+    assert found.refuses(message(content={"body": "x", "data": json.dumps(["x"] * 100).join(('{"a": ', "}"))})) is None
     assert braze(send_by="campaign", campaign_id="c").refuses(message(content={"body": "é" * 256})) is None
 
 
@@ -203,6 +205,14 @@ def test_braze_mistakes_of_set_up_reject_no_message(text: str) -> None:
     assert not found.splits(answer)
     with pytest.raises(Unusable):
         found.read(answer, [message()])
+
+
+def test_a_canvas_that_is_paused_takes_no_message_though_braze_calls_it_a_success() -> None:
+    found = braze(send_by="canvas", canvas_id="c")
+    notice = "The Canvas is paused. Resume the Canvas to ensure trigger requests will take effect."
+    with pytest.raises(Unusable) as raised:
+        found.read(answered(201, {"notice": notice, "dispatch_id": "d", "message": "success"}), [message()])
+    assert raised.value.code == "not_running"
 
 
 def test_braze_batches_are_halved_when_a_recipient_spoils_them() -> None:
@@ -402,6 +412,12 @@ def test_iterable_events_of_a_name_that_is_not_allowed_reject_no_message() -> No
     with pytest.raises(Unusable) as raised:
         iterable(send_by="event").read(answered(200, {"disallowedEventNames": ["activate_message"]}), [message()])
     assert raised.value.code == "disallowed_event"
+
+
+def test_iterable_events_keep_the_published_pace_unless_told() -> None:
+    assert iterable().limits.per_second is None
+    assert iterable(send_by="event").limits.per_second == 10
+    assert iterable(send_by="event", per_second=3).limits.per_second == 3
 
 
 def test_iterable_refuses_channels_that_its_campaigns_do_not_have() -> None:

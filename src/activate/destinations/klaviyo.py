@@ -61,7 +61,7 @@ class KlaviyoAudience(Destination):
     notes = """\
 People are known by their key, which is Klaviyo's `external_id`. Additions and changes: one import job per batch, which makes people whom Klaviyo does not know and adds all to the list; the
 job is asked every two seconds until it is complete. Fields named `email`, `phone_number`, `first_name`, `last_name`,
- `organization`, `locale`, `title` or `image` are the profile's own, others its custom properties. To be on a
+ `organization`, `locale`, `title` or `image` are the profile's own, others its custom properties; a field that is null clears nothing. To be on a
 list is no consent: Klaviyo keeps that apart.
 
 Removals take two requests per 100 people, since Klaviyo takes profiles off a list by its own ids only: those of the people are
