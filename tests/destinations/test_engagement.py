@@ -187,7 +187,7 @@ def test_a_list_that_was_cut_off_is_not_taken_for_a_whole() -> None:
 def test_klaviyo_fields_are_the_profiles_own_or_properties() -> None:
     body = told(case("klaviyo"))["data"]
     assert body["attributes"]["profiles"]["data"] == [{"type": "profile", "attributes": {
-        "first_name": "Name 0", "properties": {"lifetime_value": 10}, "external_id": "klaviyo person 0"}}]  # fmt: skip
+        "first_name": "Name 0", "properties": {"lifetime_value": 98765.25}, "external_id": "klaviyo person 0"}}]  # fmt: skip
 
 
 def test_klaviyo_takes_people_off_a_hundred_at_a_time() -> None:

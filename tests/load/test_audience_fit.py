@@ -31,7 +31,7 @@ SEGMENT = "type: customerio, site_id: s, segment_id: 7, track_key: \"{{ env_var(
 
 def test_a_field_that_the_destination_keeps_for_itself_is_told_with_its_line(shop: Shop) -> None:
     [told] = _lint(shop, KLAVIYO, "external_id")
-    assert told.startswith("rules/audiences/lapsed.yml:6: error: klaviyo keeps 'external_id' for itself")
+    assert told.startswith("rules/audiences/lapsed.yml:7: error: klaviyo keeps 'external_id' for itself")
 
 
 def test_a_segment_that_takes_no_fields_is_told(shop: Shop) -> None:
