@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from activate.deliver.hand_over import Clock, Line
 from activate.providers.base import HttpAnswer, HttpRequest, Outgoing, Provider, Request, Unusable
 from activate.providers.customerio import ulid
 from activate.providers.registry import PROVIDERS, check, create
+from tests.providers import test_contract as contract
 from tests.providers.vendors import SECRET
 
 AT = dt.datetime(2026, 3, 2, 12)
@@ -466,6 +468,42 @@ def test_klaviyo_takes_texts_of_a_hundred_kilobytes() -> None:
 def test_klaviyos_code_is_kept() -> None:
     told = klaviyo().read(answered(400, {"errors": [{"code": "invalid"}]}), [message()])
     assert (told[0].status, told[0].error_code) == ("rejected", "invalid")
+
+
+# -- the contract, in every way to send -------------------------------------------------------------------------------
+
+WAYS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "braze message": ("braze", "email", {"send_by": "message", **BRAZE_MAIL}),
+    "braze campaign": ("braze", "email", {"send_by": "campaign", "campaign_id": "c"}),
+    "braze canvas": ("braze", "email", {"send_by": "canvas", "canvas_id": "c"}),
+    "customerio event": ("customerio", "email", {"send_by": "event", "site_id": "site", "track_key": SECRET}),
+    "iterable campaign": ("iterable", "email", {"send_by": "campaign", "campaign_id": 99}),
+    "klaviyo bulk": ("klaviyo", "email", {"batch": 1_000}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "term",
+    [
+        contract.test_the_same_batch_makes_the_same_request,
+        contract.test_a_request_shows_neither_address_nor_content_nor_secret,
+        contract.test_there_is_one_outcome_per_message_whatever_is_answered,
+        contract.test_a_success_that_cannot_be_read_is_never_called_a_failure,
+        contract.test_being_told_to_wait_is_not_final_and_a_server_error_neither,
+        contract.test_refused_credentials_blame_no_message,
+        contract.test_neither_address_nor_secret_reaches_an_outcome,
+        contract.test_a_lost_answer_is_a_doubt_and_only_what_is_idempotent_is_repeated,
+    ],
+    ids=lambda term: term.__name__,
+)
+def test_every_way_keeps_the_contract(way: str, term: Callable[[contract.Case], None]) -> None:
+    kind, channel, options = WAYS[way]
+    case = contract.Case(kind)
+    section = {name: value for name, value in case.peer.section.items() if name in ("api_key", "app_key")}
+    case.provider = provider(kind, **section, **options)
+    case.peer.channel, case.peer.content = channel, dict(MAIL)
+    term(case)
 
 
 # -- fitness at lint --------------------------------------------------------------------------------------------------
