@@ -250,6 +250,7 @@ def test_klaviyo_import_errors_are_joined_to_their_rows(part: dict[str, Any]) ->
     ("errors", "but"),
     [
         (_errors({"source": {"pointer": "/data"}}), {}),
+        (_errors({"source": None, "original_payload": {"external_id": ["x"]}}), {}),
         (_errors({"source": {"pointer": "/data/attributes/profiles/data/99"}}), {}),
         (_errors(), {}),
         (

@@ -76,8 +76,8 @@ class Braze(Provider):
     # 250,000 requests an hour, shared by most endpoints.
     defaults: ClassVar[Limits] = Limits(batch=_RECIPIENTS, per_second=69, concurrency=4)
     notes = """\
-People are Braze's `external_id`: the profile's key, or the channel's address with `known_by: address`. Braze reaches them
-by the address, token or phone number in its own profile.
+People are Braze's `external_id`: the profile's key, or the channel's address with `known_by: address`. Braze reaches
+them by the address, token or phone number in its own profile.
 
 | `send_by` | request | what Braze gets |
 |---|---|---|
@@ -86,12 +86,12 @@ by the address, token or phone number in its own profile.
 | `canvas` | `/canvas/trigger/send` | the same as `context`. In Braze: `{{context.${body}}}` |
 | `event` | `/users/track` | a custom event with the same as properties; a text longer than 255 characters is rejected (`too_long`) |
 
-Blocks with `send_by: message`: `email` uses `subject`, `html` (or `text`), `text`, `preheader`; `sms` uses `body`; `push`
-and `web_push` use `title`, `body`, `url`, `image`, `data` (an Apple and an Android push are sent, for whichever the person
-has); `card` uses the same and makes a Content Card of at most 2 KB, which lives as long as the
-message, at most 30 days. Other channels are carried by the other ways only. Transactional messages reach people who are
-unsubscribed (`recipient_subscription_state: all`). A rendered text that holds `{{` or `{%` is rejected as `liquid`: Braze
-would evaluate it.
+Blocks with `send_by: message`: `email` uses `subject`, `html` (or `text`), `text`, `preheader`; `sms` uses `body`;
+`push` and `web_push` use `title`, `body`, `url`, `image`, `data` (an Apple and an Android push are sent, for
+whichever the person has); `card` uses the same and makes a Content Card of at most 2 KB, which lives as long as the
+message, at most 30 days. Other channels are carried by the other ways only. Transactional messages reach people who
+are unsubscribed (`recipient_subscription_state: all`). A rendered text that holds `{{` or `{%` is rejected as
+`liquid`: Braze would evaluate it.
 
 | answer | meaning |
 |---|---|
@@ -104,8 +104,8 @@ would evaluate it.
 
 Braze takes a person that it does not know without a word. It documents no deduplication of these requests ("duplicate
 events are treated as separate"), so `unknown` messages stay unknown. `dispatch_id`, one per request, is kept as the
-provider's message id; Currents and postbacks tell it back. `/users/track` allows 3,000 requests in 3 seconds by default;
-some plans take 50 events per request and have an hourly limit.\
+provider's message id; Currents and postbacks tell it back. `/users/track` allows 3,000 requests in 3 seconds by
+default; some plans take 50 events per request and have an hourly limit.\
 """
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:

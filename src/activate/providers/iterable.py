@@ -65,10 +65,10 @@ class Iterable(Provider):
     )  # fmt: skip
     defaults: ClassVar[Limits] = Limits(batch=_BATCH, concurrency=4)
     notes = """\
-With `send_by: campaign`, a message is one request to the channel's `target` (`email`, `sms`, `push`, `web_push`, `in_app`,
-`whatsapp`) with `dataFields`: one object, `activate`, that holds the blocks by name, `message_id`, `campaign`, `step` and
-`variant`, so that no field of the profile is hidden. The campaign's template shows them: `{{activate.subject}}`. For
-`email` and `push`, `metadata` carries `message_id`, which system webhooks tell back.
+With `send_by: campaign`, a message is one request to the channel's `target` (`email`, `sms`, `push`, `web_push`,
+`in_app`, `whatsapp`) with `dataFields`: one object, `activate`, that holds the blocks by name, `message_id`,
+`campaign`, `step` and `variant`, so that no field of the profile is hidden. The campaign's template shows them:
+`{{activate.subject}}`. For `email` and `push`, `metadata` carries `message_id`, which system webhooks tell back.
 
 With `send_by: event`, the same values are `dataFields` of a custom event, for any channel; its `id` is the message's.
 
@@ -79,9 +79,10 @@ With `send_by: event`, the same values are `dataFields` of a custom event, for a
 | 400 | rejected with Iterable's code; a batch is halved until the event is found |
 | 429, 5xx, the codes DatabaseError, QueueEmailError, RateLimitExceeded | not taken; tried again (502, 504: `unknown`) |
 
-Iterable documents 10 requests a second for trackBulk, which is the pace of events unless `per_second` says otherwise; for
-`target` the API's description states no limit, so there is none until it answers 429. An event whose id exists "will be updated": whether a journey then starts again is
-not documented, so `unknown` messages are not repeated. 1,000 events per request is from a secondary source.\
+Iterable documents 10 requests a second for trackBulk, which is the pace of events unless `per_second` says otherwise;
+for `target` the API's description states no limit, so there is none until it answers 429. An event whose id exists
+"will be updated": whether a journey then starts again is not documented, so `unknown` messages are not repeated.
+1,000 events per request is from a secondary source.\
 """
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
