@@ -132,3 +132,15 @@ def test_the_list_is_compared_with_what_was_acknowledged(town: Town, klaviyo: Se
     )
     assert (found, report) == ({"missing": 1, "left": 0, "foreign": 0}, None)
     assert klaviyo.seen["GET /api/lists/Y6nRLr/profiles"] >= 1
+
+
+def test_removals_are_cut_into_smaller_requests_than_additions(town: Town, klaviyo: Server) -> None:
+    many = {f"user{n}": {"email": f"user{n}@private.example.com", "ltv": n} for n in range(150)}
+    town.policy.destinations["crm"]["batch"] = 1_000
+    town.segment("vips", many)
+    assert town.sync().outcomes == {"accepted": 150}
+    assert klaviyo.seen["POST /api/profile-bulk-import-jobs"] == 1
+    town.later().segment("vips", {"user0": many["user0"]})
+    assert town.sync().outcomes == {"accepted": 149}
+    assert klaviyo.seen["DELETE /api/lists/Y6nRLr/relationships/profiles"] == 2
+    assert klaviyo.peer.members == {"user0"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from activate.destinations.base import Destination, Pending, Refusal, Verdict
 from activate.destinations.engagement import Unreadable
 from activate.destinations.registry import DESTINATIONS, check, create
 from activate.providers.base import HttpAnswer, Unusable
+from tests.destinations import test_contract as contract
 from tests.destinations.test_contract import AT, Case
 from tests.destinations.vendors import SECRET
 from tests.destinations.vendors.customerio import SegmentPeer
@@ -97,6 +98,23 @@ def test_a_manual_segment_holds_exactly_who_was_added_and_not_removed(segment: C
     assert segment.peer.members == {segment.peer.member(n) for n in (0, 2, 3, 4)}
     assert segment.held() == sorted(segment.peer.members)
     assert segment.destination.limits.batch == 1_000
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        contract.test_the_same_twice_leaves_the_same_set,
+        contract.test_the_same_changes_make_the_same_request,
+        contract.test_a_request_shows_neither_member_nor_field_nor_secret,
+        contract.test_being_told_to_wait_is_not_final,
+        contract.test_refused_credentials_blame_no_row,
+        contract.test_neither_member_nor_secret_reaches_a_verdict,
+        contract.test_its_members_are_read_back,
+    ],
+    ids=lambda term: term.__name__,
+)
+def test_a_manual_segment_keeps_the_contract(segment: Case, term: Callable[[Case, range], None]) -> None:
+    term(segment, range(3))
 
 
 def test_a_manual_segment_takes_a_thousand_people_at_once(segment: Case) -> None:
@@ -187,7 +205,7 @@ def test_a_list_that_was_cut_off_is_not_taken_for_a_whole() -> None:
 def test_klaviyo_fields_are_the_profiles_own_or_properties() -> None:
     body = told(case("klaviyo"))["data"]
     assert body["attributes"]["profiles"]["data"] == [{"type": "profile", "attributes": {
-        "first_name": "Name 0", "properties": {"lifetime_value": 10}, "external_id": "klaviyo person 0"}}]  # fmt: skip
+        "first_name": "Name 0", "properties": {"lifetime_value": 98765.25}, "external_id": "klaviyo person 0"}}]  # fmt: skip
 
 
 def test_klaviyo_takes_people_off_a_hundred_at_a_time() -> None:
@@ -232,6 +250,7 @@ def test_klaviyo_import_errors_are_joined_to_their_rows(part: dict[str, Any]) ->
     ("errors", "but"),
     [
         (_errors({"source": {"pointer": "/data"}}), {}),
+        (_errors({"source": None, "original_payload": {"external_id": ["x"]}}), {}),
         (_errors({"source": {"pointer": "/data/attributes/profiles/data/99"}}), {}),
         (_errors(), {}),
         (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from activate.deliver.hand_over import Clock, Line
 from activate.providers.base import HttpAnswer, HttpRequest, Outgoing, Provider, Request, Unusable
 from activate.providers.customerio import ulid
 from activate.providers.registry import PROVIDERS, check, create
+from tests.providers import test_contract as contract
 from tests.providers.vendors import SECRET
 
 AT = dt.datetime(2026, 3, 2, 12)
@@ -106,10 +108,11 @@ def test_braze_push_goes_to_both_kinds_of_phones_and_expires() -> None:
 
 @pytest.mark.parametrize(("ttl", "seconds"), [(None, 2_592_000), (60, 60), (9_999_999, 2_592_000)])
 def test_braze_content_cards_live_as_long_as_the_message_and_at_most_thirty_days(ttl: int | None, seconds: int) -> None:
-    content = {"title": "t", "body": "b", "url": "https://e.com"}
+    content = {"title": "t", "body": "b", "url": "https://e.com", "data": '{"a": 1}'}
     card = body(braze(), message(channel="card", content=content, ttl_seconds=ttl))["messages"]["content_card"]
     assert card == {"type": "CLASSIC", "title": "t", "description": "b", "time_to_live": seconds,
-                    "ios_uri": "https://e.com", "android_uri": "https://e.com", "web_uri": "https://e.com"}  # fmt: skip
+                    "ios_uri": "https://e.com", "android_uri": "https://e.com", "web_uri": "https://e.com",
+                    "extra": {"a": 1}}  # fmt: skip
     pictured = message(channel="card", content={**content, "image": "https://e.com/a.png"})
     assert body(braze(), pictured)["messages"]["content_card"]["type"] == "CAPTIONED_IMAGE"
 
@@ -124,7 +127,7 @@ def test_braze_counts_messages_under_a_campaigns_variation() -> None:
 @pytest.mark.parametrize(
     ("way", "path", "name"),
     [("campaign", "/campaigns/trigger/send", "trigger_properties"),
-     ("canvas", "/canvas/trigger/send", "canvas_entry_properties")],
+     ("canvas", "/canvas/trigger/send", "context")],
 )  # fmt: skip
 def test_braze_triggers_with_each_persons_own_blocks(way: str, path: str, name: str) -> None:
     found = braze(send_by=way, **{f"{way}_id": "the-id"}, known_by="address")
@@ -175,6 +178,7 @@ def test_braze_events_hold_short_texts_only() -> None:
     found = braze(send_by="event")
     assert found.refuses(message(content={"body": "é" * 255})) is None
     assert found.refuses(message(content={"body": "é" * 256})) == "too_long"
+    assert found.refuses(message(content={"body": "x", "data": json.dumps(["x"] * 100).join(('{"a": ', "}"))})) is None
     assert braze(send_by="campaign", campaign_id="c").refuses(message(content={"body": "é" * 256})) is None
 
 
@@ -203,6 +207,14 @@ def test_braze_mistakes_of_set_up_reject_no_message(text: str) -> None:
     assert not found.splits(answer)
     with pytest.raises(Unusable):
         found.read(answer, [message()])
+
+
+def test_a_canvas_that_is_paused_takes_no_message_though_braze_calls_it_a_success() -> None:
+    found = braze(send_by="canvas", canvas_id="c")
+    notice = "The Canvas is paused. Resume the Canvas to ensure trigger requests will take effect."
+    with pytest.raises(Unusable) as raised:
+        found.read(answered(201, {"notice": notice, "dispatch_id": "d", "message": "success"}), [message()])
+    assert raised.value.code == "not_running"
 
 
 def test_braze_batches_are_halved_when_a_recipient_spoils_them() -> None:
@@ -404,6 +416,12 @@ def test_iterable_events_of_a_name_that_is_not_allowed_reject_no_message() -> No
     assert raised.value.code == "disallowed_event"
 
 
+def test_iterable_events_keep_the_published_pace_unless_told() -> None:
+    assert iterable().limits.per_second is None
+    assert iterable(send_by="event").limits.per_second == 10
+    assert iterable(send_by="event", per_second=3).limits.per_second == 3
+
+
 def test_iterable_refuses_channels_that_its_campaigns_do_not_have() -> None:
     assert iterable().refuses(message(channel="chat")) == "wrong_channel"
     assert iterable(send_by="event").refuses(message(channel="chat")) is None
@@ -450,6 +468,42 @@ def test_klaviyo_takes_texts_of_a_hundred_kilobytes() -> None:
 def test_klaviyos_code_is_kept() -> None:
     told = klaviyo().read(answered(400, {"errors": [{"code": "invalid"}]}), [message()])
     assert (told[0].status, told[0].error_code) == ("rejected", "invalid")
+
+
+# -- the contract, in every way to send -------------------------------------------------------------------------------
+
+WAYS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "braze message": ("braze", "email", {"send_by": "message", **BRAZE_MAIL}),
+    "braze campaign": ("braze", "email", {"send_by": "campaign", "campaign_id": "c"}),
+    "braze canvas": ("braze", "email", {"send_by": "canvas", "canvas_id": "c"}),
+    "customerio event": ("customerio", "email", {"send_by": "event", "site_id": "site", "track_key": SECRET}),
+    "iterable campaign": ("iterable", "email", {"send_by": "campaign", "campaign_id": 99}),
+    "klaviyo bulk": ("klaviyo", "email", {"batch": 1_000}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "term",
+    [
+        contract.test_the_same_batch_makes_the_same_request,
+        contract.test_a_request_shows_neither_address_nor_content_nor_secret,
+        contract.test_there_is_one_outcome_per_message_whatever_is_answered,
+        contract.test_a_success_that_cannot_be_read_is_never_called_a_failure,
+        contract.test_being_told_to_wait_is_not_final_and_a_server_error_neither,
+        contract.test_refused_credentials_blame_no_message,
+        contract.test_neither_address_nor_secret_reaches_an_outcome,
+        contract.test_a_lost_answer_is_a_doubt_and_only_what_is_idempotent_is_repeated,
+    ],
+    ids=lambda term: term.__name__,
+)
+def test_every_way_keeps_the_contract(way: str, term: Callable[[contract.Case], None]) -> None:
+    kind, channel, options = WAYS[way]
+    case = contract.Case(kind)
+    section = {name: value for name, value in case.peer.section.items() if name in ("api_key", "app_key")}
+    case.provider = provider(kind, **section, **options)
+    case.peer.channel, case.peer.content = channel, dict(MAIL)
+    term(case)
 
 
 # -- fitness at lint --------------------------------------------------------------------------------------------------

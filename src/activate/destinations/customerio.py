@@ -51,13 +51,13 @@ class CustomerIoAudience(Destination):
     )  # fmt: skip
     defaults: ClassVar[Limits] = Limits(batch=_SEGMENT_BATCH, per_second=100, concurrency=4)
     notes = """\
-People are known by their key, which is Customer.io's `id`. With `segment_id`, they are added to and removed from a manual
-segment, which must exist. The segment takes no fields and makes nobody; what becomes of an id that Customer.io does not know
-is not documented. Members are read back from the App API, if `app_key` is given.
+People are known by their key, which is Customer.io's `id`. With `segment_id`, they are added to and removed from a
+manual segment, which must exist. The segment takes no fields and makes nobody; what becomes of an id that Customer.io
+does not know is not documented. Members are read back from the App API, if `app_key` is given.
 
-With `attribute`, people get an attribute that is true, and the mapped fields as further attributes; those who leave get it
-as false, and nobody is made for that. Make a data-driven segment of the people for whom it is true. Members cannot
-be read back.
+With `attribute`, people get an attribute that is true, and the mapped fields as further attributes; those who leave
+get it as false, and nobody is made for that. Make a data-driven segment of the people for whom it is true. Members
+cannot be read back.
 
 | answer | meaning |
 |---|---|

@@ -35,8 +35,9 @@ class IterableAudience(Destination):
     )  # fmt: skip
     defaults: ClassVar[Limits] = Limits(batch=1_000, per_second=5, concurrency=2, timeout_seconds=30)
     notes = """\
-People are known by their key, which is Iterable's `userId`. Mapped fields become `dataFields` of the person; map `email` too,
-so that those whom Iterable does not know can be written to. Those who leave are taken off the list and stay subscribed to its channel.
+People are known by their key, which is Iterable's `userId`. Mapped fields become `dataFields` of the person; map
+`email` too, so that those whom Iterable does not know can be written to. Those who leave are taken off the list and
+stay subscribed to its channel.
 
 | answer | meaning |
 |---|---|
@@ -45,10 +46,11 @@ so that those whom Iterable does not know can be written to. Those who leave are
 | 401, 403, 404 | we are refused |
 | 429, 5xx | not taken; tried again (502, 504: `unknown`) |
 
-With `create_people: false`, projects that identify people by user id or by both ignore unknown ones. Members are read back
-from `/api/lists/getUsers` (those without a `userId` by their address, so they are taken for strangers), one a line, in one answer of at most a megabyte (some 30,000 ids): a longer list cannot be
-read back. Iterable allows that question 5 times a minute. For subscribing, the API's description states neither a limit of
-people nor of requests: 1,000 people, 5 times a second, is our choice.\
+With `create_people: false`, projects that identify people by user id or by both ignore unknown ones. Members are read
+back from `/api/lists/getUsers` (those without a `userId` by their address, so they are taken for strangers), one a
+line, in one answer of at most a megabyte (some 30,000 ids): a longer list cannot be read back. Iterable allows that
+question 5 times a minute. For subscribing, the API's description states neither a limit of people nor of requests:
+1,000 people, 5 times a second, is our choice.\
 """
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:

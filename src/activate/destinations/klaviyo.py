@@ -59,13 +59,14 @@ class KlaviyoAudience(Destination):
     )  # fmt: skip
     defaults: ClassVar[Limits] = Limits(batch=1_000, per_second=2.5, concurrency=2, timeout_seconds=30)
     notes = """\
-People are known by their key, which is Klaviyo's `external_id`. Additions and changes: one import job per batch, which makes people whom Klaviyo does not know and adds all to the list; the
-job is asked every two seconds until it is complete. Fields named `email`, `phone_number`, `first_name`, `last_name`,
- `organization`, `locale`, `title` or `image` are the profile's own, others its custom properties. To be on a
-list is no consent: Klaviyo keeps that apart.
+People are known by their key, which is Klaviyo's `external_id`. Additions and changes: one import job per batch,
+which makes people whom Klaviyo does not know and adds all to the list; the job is asked every two seconds until it is
+complete. Fields named `email`, `phone_number`, `first_name`, `last_name`, `organization`, `locale`, `title` or
+`image` are the profile's own, others its custom properties; a field that is null clears nothing. To be on a list is
+no consent: Klaviyo keeps that apart.
 
-Removals take two requests per 100 people, since Klaviyo takes profiles off a list by its own ids only: those of the people are
-looked up, and taken off. Whom Klaviyo does not know need not be removed.
+Removals take two requests per 100 people, since Klaviyo takes profiles off a list by its own ids only: those of the
+people are looked up, and taken off. Whom Klaviyo does not know need not be removed.
 
 | answer | meaning |
 |---|---|
@@ -77,9 +78,9 @@ looked up, and taken off. Whom Klaviyo does not know need not be removed.
 | 429 | not taken; tried again after `Retry-After` |
 | 5xx | not taken; tried again (502, 504: `unknown`) |
 
-An import error is joined to its row by `original_payload`, or by the position in `source.pointer`; the API's description
-does not tell which of them is always there. An error that cannot be joined leaves the batch `unknown`. Members are read
-back 100 a page; those on the list without an `external_id` are not shown.\
+An import error is joined to its row by `original_payload`, or by the position in `source.pointer`; the API's
+description does not tell which of them is always there. An error that cannot be joined leaves the batch `unknown`.
+Members are read back 100 a page; those on the list without an `external_id` are not shown.\
 """
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
@@ -183,8 +184,9 @@ back 100 a page; those on the list without an `external_id` are not shown.\
             return None
         payload, source = attributes.get("original_payload"), attributes.get("source")
         for part in (payload, payload.get("attributes") if isinstance(payload, dict) else None):
-            if isinstance(part, dict) and part.get("external_id") in positions:
-                return positions[part["external_id"]]
+            known = part.get("external_id") if isinstance(part, dict) else None
+            if isinstance(known, str) and known in positions:
+                return positions[known]
         match = _AT.search(str(source.get("pointer"))) if isinstance(source, dict) else None
         return int(match[1]) if match and int(match[1]) < len(positions) else None
 

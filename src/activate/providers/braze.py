@@ -76,26 +76,27 @@ class Braze(Provider):
     # 250,000 requests an hour, shared by most endpoints.
     defaults: ClassVar[Limits] = Limits(batch=_RECIPIENTS, per_second=69, concurrency=4)
     notes = """\
-People are Braze's `external_id`: the profile's key, or the channel's address with `known_by: address`. Braze reaches them
-by the address, token or phone number in its own profile.
+People are Braze's `external_id`: the profile's key, or the channel's address with `known_by: address`. Braze reaches
+them by the address, token or phone number in its own profile.
 
 | `send_by` | request | what Braze gets |
 |---|---|---|
 | `message` | `/messages/send` | the rendered message. One content per request, so personalised texts travel one by one |
 | `campaign` | `/campaigns/trigger/send` | `trigger_properties` for each of up to 50 people: the blocks by name, `message_id`, `campaign`, `step`, `variant`. In Braze: `{{api_trigger_properties.${body}}}` |
-| `canvas` | `/canvas/trigger/send` | the same as `canvas_entry_properties` |
+| `canvas` | `/canvas/trigger/send` | the same as `context`. In Braze: `{{context.${body}}}` |
 | `event` | `/users/track` | a custom event with the same as properties; a text longer than 255 characters is rejected (`too_long`) |
 
-Blocks with `send_by: message`: `email` uses `subject`, `html` (or `text`), `text`, `preheader`; `sms` uses `body`; `push`
-and `web_push` use `title`, `body`, `url`, `image`, `data` (an Apple and an Android push are sent, for whichever the person
-has); `card` uses `title`, `body`, `url`, `image` and makes a Content Card of at most 2 KB, which lives as long as the
-message, at most 30 days. Other channels are carried by the other ways only. Transactional messages reach people who are
-unsubscribed (`recipient_subscription_state: all`). A rendered text that holds `{{` or `{%` is rejected as `liquid`: Braze
-would evaluate it.
+Blocks with `send_by: message`: `email` uses `subject`, `html` (or `text`), `text`, `preheader`; `sms` uses `body`;
+`push` and `web_push` use `title`, `body`, `url`, `image`, `data` (an Apple and an Android push are sent, for
+whichever the person has); `card` uses the same and makes a Content Card of at most 2 KB, which lives as long as the
+message, at most 30 days. Other channels are carried by the other ways only. Transactional messages reach people who
+are unsubscribed (`recipient_subscription_state: all`). A rendered text that holds `{{` or `{%` is rejected as
+`liquid`: Braze would evaluate it.
 
 | answer | meaning |
 |---|---|
 | 2xx | taken, except those that `errors` tell by `index`, which are rejected. Errors without an index: `unknown` |
+| 2xx with a `notice`: the campaign or Canvas is paused or archived, and nothing is sent | we are refused |
 | 400 that names the campaign, Canvas, variation, app or subscription group, 401, 403, 404 | we are refused |
 | other 400 | the batch is halved until the message is found |
 | 429 | not taken; tried again at `X-RateLimit-Reset` |
@@ -103,8 +104,8 @@ would evaluate it.
 
 Braze takes a person that it does not know without a word. It documents no deduplication of these requests ("duplicate
 events are treated as separate"), so `unknown` messages stay unknown. `dispatch_id`, one per request, is kept as the
-provider's message id; Currents and postbacks tell it back. `/users/track` allows 3,000 requests in 3 seconds by default;
-some plans take 50 events per request and have an hourly limit.\
+provider's message id; Currents and postbacks tell it back. `/users/track` allows 3,000 requests in 3 seconds by
+default; some plans take 50 events per request and have an hourly limit.\
 """
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
@@ -144,7 +145,8 @@ some plans take 50 events per request and have an hourly limit.\
         if has_bad_data(message):
             return "bad_data"
         if self._way == "event":
-            return "too_long" if any(len(text) > _EVENT_TEXT for text in message.content.values()) else None
+            texts = [text for block, text in message.content.items() if block != "data"]
+            return "too_long" if any(len(text) > _EVENT_TEXT for text in texts) else None
         return self._unfit(message) if self._way == "message" else None
 
     def _unfit(self, message: Outgoing) -> str | None:
@@ -182,7 +184,7 @@ some plans take 50 events per request and have an hourly limit.\
             if self.options["app_id"]:
                 body["events"] = [{**event, "app_id": self.options["app_id"]} for event in body["events"]]
         else:
-            name = "trigger_properties" if self._way == "campaign" else "canvas_entry_properties"
+            name = "trigger_properties" if self._way == "campaign" else "context"
             body = {f"{self._way}_id": self.options[f"{self._way}_id"], "broadcast": False,
                     "recipients": [{"external_user_id": known_as(self.options, message), name: properties(message)}
                                    for message in batch]}  # fmt: skip
@@ -219,6 +221,7 @@ some plans take 50 events per request and have an hourly limit.\
             return {"content_card": _told(
                 type="CAPTIONED_IMAGE" if image else "CLASSIC", title=title, description=text, image_url=image,
                 time_to_live=min(ttl or _CARD_SECONDS, _CARD_SECONDS), ios_uri=url, android_uri=url, web_uri=url,
+                extra=data_of(message),
             )}  # fmt: skip
         extra = data_of(message)
         if message.channel == "web_push":
@@ -240,6 +243,10 @@ some plans take 50 events per request and have an hourly limit.\
         if not 200 <= answer.status < 300:
             return outcomes
         told = json_object(answer)
+        if told.get("notice"):
+            raise Unusable(
+                "not_running", "Braze answers that the campaign or Canvas is paused or archived: it sends nothing"
+            )
         dispatch = told.get("dispatch_id")
         at, lost = read_errors(told, len(batch), "events_processed")
         return [

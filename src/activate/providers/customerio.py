@@ -14,7 +14,6 @@ import orjson
 
 from activate.providers.base import (
     Answer,
-    Capabilities,
     HttpAnswer,
     HttpRequest,
     Limits,
@@ -87,7 +86,6 @@ class CustomerIo(Provider):
                low=1, high=500),
     )  # fmt: skip
     defaults: ClassVar[Limits] = Limits(batch=_BATCH, per_second=100, concurrency=8)
-    capabilities: ClassVar[Capabilities] = Capabilities()
     notes = """\
 With `send_by: transactional`, `email` uses `subject`, `html` (or `text`), `text` and `preheader`, and goes to the channel's
 address; `push` uses `title`, `body`, `url`, `image` and `data`, and goes to the person's devices; `sms` goes to the

@@ -25,10 +25,8 @@ def properties(message: Outgoing) -> dict[str, Any]:
     blocks: dict[str, Any] = dict(message.content)
     if "data" in blocks:
         blocks["data"] = data_of(message)
-    return {
-        **blocks, "message_id": message.message_id, "campaign": message.campaign, "step": message.step,
-        "variant": message.variant,
-    }  # fmt: skip
+    origin = {"message_id": message.message_id, "campaign": message.campaign, "step": message.step}
+    return {**blocks, **origin, **({"variant": message.variant} if message.variant else {})}
 
 
 def data_of(message: Outgoing) -> dict[str, Any]:

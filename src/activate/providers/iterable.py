@@ -37,7 +37,7 @@ _FINAL = (
 _AGAIN = ("DatabaseError", "QueueEmailError", "RateLimitExceeded")
 _FAILURES = tuple(f"{why}{who}" for why in ("invalid", "notFound", "forgotten", "invalidData", "conflict")
                   for who in ("Emails", "UserIds"))  # fmt: skip
-_BATCH = 1_000
+_BATCH, _EVENTS_PER_SECOND = 1_000, 10.0
 
 
 class Iterable(Provider):
@@ -63,12 +63,12 @@ class Iterable(Provider):
         Option("batch", "Events per request; a campaign's messages travel one by one.", "whole", default=_BATCH, low=1,
                high=_BATCH),
     )  # fmt: skip
-    defaults: ClassVar[Limits] = Limits(batch=_BATCH, per_second=10, concurrency=4)
+    defaults: ClassVar[Limits] = Limits(batch=_BATCH, concurrency=4)
     notes = """\
-With `send_by: campaign`, a message is one request to the channel's `target` (`email`, `sms`, `push`, `web_push`, `in_app`,
-`whatsapp`) with `dataFields`: one object, `activate`, that holds the blocks by name, `message_id`, `campaign`, `step` and
-`variant`, so that no field of the profile is hidden. The campaign's template shows them: `{{activate.subject}}`. For
-`email` and `push`, `metadata` carries `message_id`, which system webhooks tell back.
+With `send_by: campaign`, a message is one request to the channel's `target` (`email`, `sms`, `push`, `web_push`,
+`in_app`, `whatsapp`) with `dataFields`: one object, `activate`, that holds the blocks by name, `message_id`,
+`campaign`, `step` and `variant`, so that no field of the profile is hidden. The campaign's template shows them:
+`{{activate.subject}}`. For `email` and `push`, `metadata` carries `message_id`, which system webhooks tell back.
 
 With `send_by: event`, the same values are `dataFields` of a custom event, for any channel; its `id` is the message's.
 
@@ -79,9 +79,10 @@ With `send_by: event`, the same values are `dataFields` of a custom event, for a
 | 400 | rejected with Iterable's code; a batch is halved until the event is found |
 | 429, 5xx, the codes DatabaseError, QueueEmailError, RateLimitExceeded | not taken; tried again (502, 504: `unknown`) |
 
-Iterable documents 10 requests a second for trackBulk, which is the pace unless `per_second` says otherwise; for `target`
-the API's description states no limit. An event whose id exists "will be updated": whether a journey then starts again is
-not documented, so `unknown` messages are not repeated. 1,000 events per request is from a secondary source.\
+Iterable documents 10 requests a second for trackBulk, which is the pace of events unless `per_second` says otherwise;
+for `target` the API's description states no limit, so there is none until it answers 429. An event whose id exists
+"will be updated": whether a journey then starts again is not documented, so `unknown` messages are not repeated.
+1,000 events per request is from a secondary source.\
 """
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
@@ -107,7 +108,9 @@ not documented, so `unknown` messages are not repeated. 1,000 events per request
     @property
     def limits(self) -> Limits:
         found = super().limits
-        return found if self.options["send_by"] == "event" else replace(found, batch=1)
+        if self.options["send_by"] == "event":
+            return replace(found, per_second=found.per_second or _EVENTS_PER_SECOND)
+        return replace(found, batch=1)
 
     def refuses(self, message: Outgoing) -> str | None:
         if has_bad_data(message):

@@ -26,7 +26,7 @@ class Peer:
         return f"klaviyo person {n}"
 
     def fields(self, n: int) -> dict[str, Any]:
-        return {"first_name": f"Name {n}", "lifetime_value": 10}
+        return {"first_name": f"Name {n}", "lifetime_value": 98765.25}
 
     def answer(self, request: HttpRequest) -> HttpAnswer:
         assert request.headers["Authorization"] == f"Klaviyo-API-Key {SECRET}"
