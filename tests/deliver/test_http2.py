@@ -263,3 +263,13 @@ def test_a_missing_package_is_named_with_the_command(package: str, monkeypatch: 
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(SettingsError, match=r"pip install 'dbt-activate\[push\]'"):
         Http2Carrier(1.0)
+
+
+@pytest.mark.parametrize("package", ["h2", "httpx", "cryptography"])
+def test_a_missing_package_is_found_out_before_a_message_is_claimed(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = {"type": "apns", **apns.Peer().section}
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(SettingsError, match=r"pip install 'dbt-activate\[push\]'"):
+        create("phones", section)
