@@ -142,8 +142,10 @@ def _point(key: EllipticCurvePrivateKey) -> bytes:
 class WebPush(Provider):
     """One message per request, each under a key of its own, so the same message never makes the same request twice.
 
-    Sources: RFC 8030 (TTL, Urgency, Topic, 404 and 413), RFC 8291 (encryption), RFC 8292 (VAPID); 410 for an expired
-    subscription is what the push services of Google, Mozilla and Apple answer.
+    Sources: RFC 8030 (TTL, Urgency, Topic, 404 and 413), RFC 8291 (encryption), RFC 8292 (VAPID). That an expired
+    subscription is answered with 410, and one of another key with 403 by Google and 401 by Mozilla (errno 109, "VAPID
+    public key mismatch"), is what their services do: github.com/mozilla-services/autopush/issues/1436,
+    github.com/zaru/webpush/pull/59.
     """
 
     type = "webpush"
