@@ -17,6 +17,7 @@ import pytest
 pytest.importorskip("h2", reason="pip install 'dbt-activate[push]'")
 
 from apple import Apple, Seen, Talk, apple, certificate, take
+from post_office import MakeOffice
 from tests.providers.vendors import apns
 
 from activate.deliver.carry import InDoubt, NotTaken
@@ -107,6 +108,23 @@ def test_threads_hand_each_message_over_once(server: Apple) -> None:
         f"/3/device/ab{n:062x}" for n in range(100)
     )
     assert len(server.protocols) <= 4
+
+
+def test_a_delivery_goes_out_over_http2_and_a_lost_device_is_on_record(server: Apple, duckdb_only: MakeOffice) -> None:
+    def script(talk: Talk, seen: Seen) -> None:
+        if seen.headers[":path"].endswith("/ab000001"):
+            talk.answer(seen, 410, b'{"reason": "Unregistered", "timestamp": 1772452000000}')
+        else:
+            take(talk, seen)
+
+    server.script = script
+    office = duckdb_only({"mail": {"type": "apns", **apns.Peer().section, "url": server.url}})
+    office.people(5)
+    office.sql("UPDATE shop.profiles SET push_token = 'ab00000' || SUBSTRING(user_id, 2, 1)")
+    report = office.queue(range(5), channel="push").deliver()
+    assert (report.counts, report.left) == ({"accepted": 4, "rejected": 1}, 0)
+    assert office.codes() == {("accepted", None): 4, ("rejected", "Unregistered"): 1}
+    assert "ab000001" not in office.all_state()
 
 
 def test_a_device_that_is_gone_is_told_and_the_connection_goes_on(server: Apple, carrier: Http2Carrier) -> None:
@@ -263,3 +281,13 @@ def test_a_missing_package_is_named_with_the_command(package: str, monkeypatch: 
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(SettingsError, match=r"pip install 'dbt-activate\[push\]'"):
         Http2Carrier(1.0)
+
+
+@pytest.mark.parametrize("package", ["h2", "httpx", "cryptography"])
+def test_a_missing_package_is_found_out_before_a_message_is_claimed(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = {"type": "apns", **apns.Peer().section}
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(SettingsError, match=r"pip install 'dbt-activate\[push\]'"):
+        create("phones", section)

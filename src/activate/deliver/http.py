@@ -23,7 +23,7 @@ from activate.providers.base import HttpAnswer, HttpRequest, Request, Unusable
 
 _MAX_ANSWER = 1_000_000
 _CONNECT_SECONDS = 5.0
-_HOSTS = 8  # connections kept per thread: an API and where its tokens come from, or several push services
+_HOSTS = 32  # connections kept per thread: an API and where its tokens come from, or several push services
 _ADDRESSES = 256  # where each address leads is remembered for so many: some APIs have one for each device
 _WORTH_COMPRESSING = 1_024  # bytes
 _HANDSHAKE = ("CERTIFICATE", "HANDSHAKE", "PROTOCOL", "UNRECOGNIZED_NAME", "VERSION", "UNKNOWN_CA")
@@ -68,6 +68,7 @@ class HttpCarrier:
         self._timeout = urllib3.Timeout(connect=min(_CONNECT_SECONDS, timeout_seconds), read=timeout_seconds)
         self._monotonic = monotonic
         self._adapter = HTTPAdapter(pool_connections=_HOSTS, pool_maxsize=1)
+        self._hosts: dict[str, tuple[urllib3.HTTPConnectionPool, Any]] = {}  # with the proxies that lead there
         self._ways: dict[str, tuple[urllib3.HTTPConnectionPool, str]] = {}
 
     def close(self) -> None:
@@ -100,20 +101,29 @@ class HttpCarrier:
 
     def _find_way(self, request: HttpRequest) -> tuple[urllib3.HTTPConnectionPool, str]:
         """The connection pool and the request target for an address, as `requests` would choose them."""
+        host = "/".join(request.url.split("/", 3)[:3])
+        adapter: Any = self._adapter
         try:
             prepared = requests.Request(request.method, request.url).prepare()
-            session = requests.Session()
-            settings: Any = session.merge_environment_settings(prepared.url or "", {}, None, None, None)
-            proxies, verify, cert = settings["proxies"], settings["verify"], settings["cert"]
-            adapter: Any = self._adapter
-            pool = adapter.get_connection_with_tls_context(prepared, verify, proxies=proxies, cert=cert)
-            adapter.cert_verify(pool, prepared.url, verify, cert)
+            if host not in self._hosts:
+                if len(self._hosts) >= _HOSTS:
+                    adapter.close()
+                    self._hosts.clear()
+                    self._ways.clear()
+                session = requests.Session()
+                settings: Any = session.merge_environment_settings(prepared.url or "", {}, None, None, None)
+                proxies, verify, cert = settings["proxies"], settings["verify"], settings["cert"]
+                pool = adapter.get_connection_with_tls_context(prepared, verify, proxies=proxies, cert=cert)
+                adapter.cert_verify(pool, prepared.url, verify, cert)
+                self._hosts[host] = (pool, proxies)
+            pool, proxies = self._hosts[host]
+            way = (pool, adapter.request_url(prepared, proxies))
         except (requests.RequestException, OSError, ValueError):
             raise Unusable("bad_url", "the provider's url cannot be used") from None
         if len(self._ways) >= _ADDRESSES:
             self._ways.clear()
-        self._ways[request.url] = (pool, adapter.request_url(prepared, proxies))
-        return self._ways[request.url]
+        self._ways[request.url] = way
+        return way
 
     def _body(self, response: Any, deadline: float) -> bytes:
         """Read the body, at most a megabyte, and not beyond the deadline however slowly it drips."""

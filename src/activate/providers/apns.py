@@ -22,6 +22,7 @@ from activate.providers.base import (
     Unusable,
     safe_code,
 )
+from activate.providers.extras import require
 from activate.providers.json_api import api_url, json_request
 from activate.providers.jwt import check_key, es256, p256_key
 from activate.providers.options import Option
@@ -78,13 +79,13 @@ class Apns(Provider):
 Needs `pip install 'dbt-activate[push]'`. The address is a device token. Requests go over HTTP/2, `concurrency`
 connections at once.
 
-Blocks: `title` and `body` (needed) are the alert; `image` is given to the app under that name, with `mutable-content`, for
-its notification service extension to load; `url` likewise; `data` (a JSON object) is put beside `aps`, with `message_id`
-and `campaign` added unless it has them. `data` that is no JSON object, or has a part named `aps`, is `bad_data`; a payload
-of more than 4,096 bytes is `too_long`; an address that is not hexadecimal is `bad_address`.
+Blocks: `title` and `body` (needed) are the alert; `image` is given to the app under that name, with `mutable-content`,
+for its notification service extension to load; `url` likewise; `data` (a JSON object) is put beside `aps`, with
+`message_id` and `campaign` added unless it has them. `data` that is no JSON object, or has a part named `aps`, is
+`bad_data`; a payload of more than 4,096 bytes is `too_long`; an address that is not hexadecimal is `bad_address`.
 
-`apns-id` is made of the message's id, `apns-expiration` of the time until it expires; with `collapse`, `apns-collapse-id`
-is the campaign. Apple drops no repeated messages by their id, so what is `unknown` stays so.
+`apns-id` is made of the message's id, `apns-expiration` of the time until it expires; with `collapse`,
+`apns-collapse-id` is the campaign. Apple drops no repeated messages by their id, so what is `unknown` stays so.
 
 Requests carry a token that is signed anew every half hour, at the same instants in every process: Apple refuses tokens
 of over an hour, and those renewed more often than every 20 minutes.
@@ -99,6 +100,7 @@ of over an hour, and those renewed more often than every 20 minutes.
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
         super().__init__(name, options)
+        require("push", "httpx", "h2")
         self._key = p256_key(self.options["key"])
         self._url = f"{self.options['url'].rstrip('/')}/3/device/"
         self._lock = threading.Lock()

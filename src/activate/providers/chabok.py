@@ -42,13 +42,13 @@ class Chabok(Provider):
 The address is the user's id, as the app registers it. `*` would be everybody, and is rejected as `bad_address`.
 
 Blocks: `body` (needed) is the message; with a `title` there is a notification of its own, with `url` as its link and
-`image` as its picture (jpeg, png or gif by its name), else the message is the notification; `data` is a JSON object (else
-`bad_data`). `ttl` is the time until the message expires, `clientId` the message's id, `trackId` the campaign.
+`image` as its picture (jpeg, png or gif by its name), else the message is the notification; `data` is a JSON object
+(else `bad_data`). `ttl` is the time until the message expires, `clientId` the message's id, `trackId` the campaign.
 
-A 2xx answer with `{"count": n}` means that it goes to so many devices; 0 is rejected as `no_device`, and the user's id is
-used again. Chabok documents neither its limits (set `per_second` as your contract says) nor its errors, which are read as
-the webhook's are, and no repeated messages, so what is `unknown` stays so. Its API takes the key in the address only, so
-keep addresses out of a proxy's logs."""
+A 2xx answer with `{"count": n}` means that it goes to so many devices; 0 is rejected as `no_device`, and the user's id
+is used again. Chabok documents neither its limits (set `per_second` as your contract says) nor its errors, which are
+read as the webhook's are, and no repeated messages, so what is `unknown` stays so. Its API takes the key in the
+address only, so keep addresses out of a proxy's logs."""
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
         super().__init__(name, options)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
+from activate.errors import SettingsError
 from activate.providers.base import (
     Capabilities,
     HttpAnswer,
@@ -59,7 +60,9 @@ def _check_account(secret: str) -> str | None:
         return "names a token_uri that is not an https address"
     try:
         rsa_key(account["private_key"])
-    except ValueError:
+    except SettingsError as error:
+        return f"cannot be read: {error}"
+    except Exception:  # whatever the parser says may quote the key
         return "holds a private_key that is not an RSA key in PEM"
     return None
 
@@ -90,14 +93,14 @@ class Fcm(Provider):
     defaults: ClassVar[Limits] = Limits(batch=1, per_second=10_000, concurrency=16)
     capabilities: ClassVar[Capabilities] = Capabilities(channels=("push", "web_push"), needs=("body",))
     notes = """\
-Needs `pip install 'dbt-activate[push]'`. The address is a registration token. The key is exchanged for a bearer token of
-an hour at its `token_uri`; a token that is refused is renewed once.
+Needs `pip install 'dbt-activate[push]'`. The address is a registration token. The key is exchanged for a bearer token
+of an hour at its `token_uri`; a token that is refused is renewed once.
 
 Blocks: `title`, `body` (needed) and `image` make the notification; `data` (a JSON object) goes to the app, as strings,
-with `message_id`, `campaign` and `url` added unless it has them. `url` is also the link of web push, if it is https. The
-names `from`, `message_type` and those that begin with `google` or `gcm` are Firebase's: with one of them, or with `data`
-that is no JSON object, a message is rejected as `bad_data`. Notification and data together may take 4,096 bytes, else it
-is `too_long`.
+with `message_id`, `campaign` and `url` added unless it has them. `url` is also the link of web push, if it is https.
+The names `from`, `message_type` and those that begin with `google` or `gcm` are Firebase's: with one of them, or with
+`data` that is no JSON object, a message is rejected as `bad_data`. Notification and data together may take 4,096
+bytes, else it is `too_long`.
 
 The time until a message expires goes along as `android.ttl` (4 weeks at most), `apns-expiration` and web push's `TTL`.
 With `collapse`, the campaign is the collapse key; Firebase keeps 4 keys for one device at a time.
@@ -111,8 +114,9 @@ With `collapse`, the campaign is the collapse key; Firebase keeps 4 keys for one
 | 401, 403, 404 otherwise | we are refused: this provider stops for this run, no message is lost |
 | 429 `QUOTA_EXCEEDED`, 500, 503 | not taken; tried again, after `Retry-After` if it says so |
 
-Firebase drops no repeated messages, so what is `unknown` stays so. The quota is 600,000 messages a minute for a project,
-and answers from 400 to 499 count. Events: Firebase reports deliveries to BigQuery, by its own id and the label."""
+Firebase drops no repeated messages, so what is `unknown` stays so. The quota is 600,000 messages a minute for a
+project, and answers from 400 to 499 count. Events: Firebase reports deliveries to BigQuery, by its own id and the
+label."""
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
         super().__init__(name, options)

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from activate.errors import SettingsError
+from activate.providers.extras import require
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-
-_MISSING = "needs the package cryptography; run: pip install 'dbt-activate[push]'"
 
 
 def b64url(value: bytes) -> str:
@@ -58,7 +57,7 @@ def p256_key(secret: str) -> EllipticCurvePrivateKey:
 
     Raises ValueError when it is none, SettingsError when the package `cryptography` is missing.
     """
-    _require_cryptography()
+    require("push", "cryptography")
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415  # as above
 
     if "-----BEGIN" not in secret:
@@ -74,7 +73,7 @@ def p256_key(secret: str) -> EllipticCurvePrivateKey:
 
 def rsa_key(secret: str) -> RSAPrivateKey:
     """An RSA private key in PEM. Raises ValueError when it is none, SettingsError when `cryptography` is missing."""
-    _require_cryptography()
+    require("push", "cryptography")
     from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415  # as above
 
     key = _pem(secret)
@@ -89,8 +88,8 @@ def check_key(load: Callable[[str], object], kind: str) -> Callable[[str], str |
     def check(secret: str) -> str | None:
         try:
             load(secret)
-        except SettingsError:
-            return _MISSING
+        except SettingsError as error:
+            return f"cannot be read: {error}"
         except Exception:  # whatever the parser says may quote the key
             return f"is not {kind}"
         return None
@@ -103,13 +102,6 @@ def _pem(secret: str) -> Any:
 
     # A file's line ends are lost in some environments, which hold them as the two characters \n.
     return load_pem_private_key(secret.replace("\\n", "\n").strip().encode(), None)
-
-
-def _require_cryptography() -> None:
-    try:
-        import cryptography  # noqa: F401, PLC0415  # as above
-    except ImportError:
-        raise SettingsError(f"signing {_MISSING}") from None
 
 
 def _token(header: Mapping[str, str], claims: Mapping[str, Any], sign: Callable[[bytes], bytes]) -> str:

@@ -65,14 +65,15 @@ class OneSignal(Provider):
     defaults: ClassVar[Limits] = Limits(batch=1, per_second=150, concurrency=16)
     capabilities: ClassVar[Capabilities] = Capabilities(channels=("push", "web_push", "email", "sms"))
     notes = """\
-Blocks: for push and web push `title`, `body` (needed), `url`, `image` and `data` (a JSON object of at most 2,048 bytes,
-else `too_long`; one that is none is `bad_data`); for e-mail `subject` (needed), `html` or `text`, and `preheader`; for SMS
-`body` (needed) and `media_url`. `sms_from` names the sender of SMS. The time until a push expires goes along as `ttl`.
+Blocks: for push and web push `title`, `body` (needed), `url`, `image` and `data` (a JSON object of at most 2,048
+bytes, else `too_long`; one that is none is `bad_data`); for e-mail `subject` (needed), `html` or `text`, and
+`preheader`; for SMS `body` (needed) and `media_url`. `sms_from` names the sender of SMS. The time until a push expires
+goes along as `ttl`.
 
-Every request has an `idempotency_key` made of its messages' ids, which OneSignal remembers for 30 days. With `batch` 1, the
-default, that is a key of the message: it can be repeated safely, and the id in OneSignal's events is its own. With a
-larger `batch` people with the same content share a request; then a lost answer leaves its messages `unknown`, since the
-next run may put them together otherwise. Take it for announcements that are the same for all.
+Every request has an `idempotency_key` made of its messages' ids, which OneSignal remembers for 30 days. With `batch`
+1, the default, that is a key of the message: it can be repeated safely, and the id in OneSignal's events is its own.
+With a larger `batch` people with the same content share a request; then a lost answer leaves its messages `unknown`,
+since the next run may put them together otherwise. Take it for announcements that are the same for all.
 
 | answer | meaning |
 |---|---|

@@ -89,7 +89,8 @@ def options_table(declared: tuple[Option, ...]) -> str:
     rows = ["| option | | default | meaning |", "|---|---|---|---|"]
     for option in declared:
         tags = ", ".join(word for word, holds in (("required", option.required), ("secret", option.secret)) if holds)
-        default = "" if option.default in (None, {}) else f"`{str(option.default).lower()}`"
+        shown = str(option.default).lower() if isinstance(option.default, bool) else str(option.default)
+        default = "" if option.default in (None, {}) else f"`{shown}`"
         rows.append(f"| `{option.name}` | {tags} | {default} | {option.doc} |")
     return "\n".join(rows)
 

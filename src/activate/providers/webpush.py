@@ -142,8 +142,10 @@ def _point(key: EllipticCurvePrivateKey) -> bytes:
 class WebPush(Provider):
     """One message per request, each under a key of its own, so the same message never makes the same request twice.
 
-    Sources: RFC 8030 (TTL, Urgency, Topic, 404 and 413), RFC 8291 (encryption), RFC 8292 (VAPID); 410 for an expired
-    subscription is what the push services of Google, Mozilla and Apple answer.
+    Sources: RFC 8030 (TTL, Urgency, Topic, 404 and 413), RFC 8291 (encryption), RFC 8292 (VAPID). That an expired
+    subscription is answered with 410, and one of another key with 403 by Google and 401 by Mozilla (errno 109, "VAPID
+    public key mismatch"), is what their services do: github.com/mozilla-services/autopush/issues/1436,
+    github.com/zaru/webpush/pull/59.
     """
 
     type = "webpush"
@@ -168,16 +170,16 @@ class WebPush(Provider):
     defaults: ClassVar[Limits] = Limits(batch=1, concurrency=8)
     capabilities: ClassVar[Capabilities] = Capabilities(channels=("web_push",), needs=("body",))
     notes = """\
-Needs `pip install 'dbt-activate[push]'`. The address is the browser's subscription as JSON:
-`{"endpoint": "https://...", "keys": {"p256dh": "...", "auth": "..."}}`.
+Needs `pip install 'dbt-activate[push]'`. The address is the browser's subscription as JSON: `{"endpoint":
+"https://...", "keys": {"p256dh": "...", "auth": "..."}}`.
 
-The site's service worker gets JSON: `title`, `body` (needed), `url` and `image` as the template's blocks say, `data` (a
-JSON object), `message_id` and `campaign`. It may take 3,993 bytes, else the message is rejected as `too_long`: services
-take 4,096 bytes of ciphertext. `data` that is no JSON object is `bad_data`.
+The site's service worker gets JSON: `title`, `body` (needed), `url` and `image` as the template's blocks say, `data`
+(a JSON object), `message_id` and `campaign`. It may take 3,993 bytes, else the message is rejected as `too_long`:
+services take 4,096 bytes of ciphertext. `data` that is no JSON object is `bad_data`.
 
-An endpoint comes from a visitor's browser, so it must be https, and its host one of `hosts`; anything else is rejected as
-`bad_address`. With `*`, names are looked at but not resolved: let the network's own rules keep requests from machines
-inside.
+An endpoint comes from a visitor's browser, so it must be https, and its host one of `hosts`; anything else is rejected
+as `bad_address`. With `*`, names are looked at but not resolved: let the network's own rules keep requests from
+machines inside.
 
 `TTL` is the time until the message expires, `Topic` the campaign with `collapse`, `Authorization` a VAPID token of 12
 hours for the endpoint's host. Web Push knows no repeated messages, so what is `unknown` stays so.
@@ -187,7 +189,7 @@ hours for the endpoint's host. Web Push knows no repeated messages, so what is `
 | 2xx | taken by the push service |
 | 404, 410 | the subscription is no longer used: rejected, and its address is not used again |
 | 400, 413 and other 4xx | rejected |
-| 401, 403 | tried again. One subscription that was made for another key answers so, and must not stop the others; where all do, this provider stops for this run as for any service that takes nothing |
+| 401, 403; 3xx, 402, 405, 407 | tried again. One subscription that was made for another key is answered so (401, 403), and must not stop the others; where all are, this provider stops for this run as for any service that takes nothing |
 | 408, 421, 425, 429, 5xx | not taken; tried again, after `Retry-After` if it says so |
 | 502, 504, 520 to 524 | `unknown` |"""
 
