@@ -317,6 +317,16 @@ def test_a_providers_options_are_checked_without_its_secrets(shop: Shop) -> None
     assert shop.only().startswith(f"{POLICY}:7: error: there is no provider type 'fil'; allowed: file, webhook, smtp")
 
 
+def test_a_provider_that_cannot_carry_a_channel_is_told_and_a_channels_own_name_is_free(shop: Shop) -> None:
+    text = (shop.directory / POLICY).read_text()
+    section = "{type: smtp, host: localhost, security: none, from: a@shop.example.com}"
+    text = text.replace("{type: file, path: outbox.jsonl}", section)
+    shop.write(POLICY, text)
+    assert any("cannot carry 'push'; it carries: email" in line for line in shop.lint())
+    shop.write(POLICY, text.replace("push: {", "newsletter: {"))
+    assert not any("cannot carry" in line for line in shop.lint())
+
+
 def test_a_provider_gets_the_blocks_it_cannot_do_without(shop: Shop) -> None:
     text = (shop.directory / POLICY).read_text()
     section = "{type: smtp, host: localhost, security: none, from: a@shop.example.com}"

@@ -14,6 +14,9 @@ from activate.providers.registry import check as check_section
 from activate.sources.registry import check as check_source
 
 
+_KNOWN = ("email", "sms", "whatsapp", "push", "web_push", "in_app", "chat", "card")
+
+
 def provider_of(policy: Policy, channel: str) -> tuple[type[Provider], Mapping[str, Any]] | None:
     """The provider class of a channel and its section of `providers:`; None where it cannot be told."""
     name = policy.channels[channel].provider
@@ -65,6 +68,7 @@ def providers(scene: Scene) -> Iterator[Mistake]:
                 yield scene.mistake(None, path, message)
         found = provider_of(policy, name)
         carried = found[0].capabilities.channels if found else None
-        if carried is not None and name not in carried:
+        # A name that nobody knows, such as `newsletter`, says nothing of what the channel is.
+        if carried is not None and name not in carried and name in _KNOWN:
             message = f"the provider {channel.provider!r} cannot carry {name!r}; it carries: {', '.join(carried)}"
             yield scene.mistake(None, path, message)
