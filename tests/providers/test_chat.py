@@ -228,7 +228,7 @@ def test_telegram_is_waited_for_as_its_body_asks() -> None:
     assert 17.0 in slept
     for parameters in (None, [], {}, {"retry_after": "5"}, {"retry_after": True}, {"retry_after": -1}):
         answer = HttpAnswer(429, {}, json.dumps({"parameters": parameters}).encode())
-        assert _telegram().asked_wait(answer) is None
+        assert _telegram().asked_wait(answer, AT) is None
 
 
 @pytest.mark.parametrize("address", ["", "ann", "+49151", "7700 1", "@a", "77/../../bot"])
@@ -309,9 +309,9 @@ def test_sendbird_refuses_a_token_without_blaming_a_message(code: int | None, st
 
 
 def test_sendbird_is_waited_for_as_its_header_asks() -> None:
-    assert _sendbird().asked_wait(HttpAnswer(429, {"x-ratelimit-retryafter": "3"}, b"")) == 3.0
+    assert _sendbird().asked_wait(HttpAnswer(429, {"x-ratelimit-retryafter": "3"}, b""), AT) == 3.0
     for value in ("", "soon", "-1", "½"):
-        assert _sendbird().asked_wait(HttpAnswer(429, {"x-ratelimit-retryafter": value}, b"")) is None
+        assert _sendbird().asked_wait(HttpAnswer(429, {"x-ratelimit-retryafter": value}, b""), AT) is None
     assert _read(_sendbird(), {"error": True, "code": 500910}, 429).status == "failed"
 
 

@@ -166,8 +166,9 @@ class Line:
     def _asked_wait(self, answer: Answer) -> float:
         if not isinstance(answer, HttpAnswer) or answer.status < 300:
             return 0.0
-        asked = self.provider.asked_wait(answer)
-        asked = retry_after(answer.headers, self.clock.now()) if asked is None else asked
+        asked = self.provider.asked_wait(answer, self.clock.now())
+        if asked is None:
+            asked = retry_after(answer.headers, self.clock.now())
         if asked is None:
             return 0.0
         if asked > _LONGEST_WAIT:

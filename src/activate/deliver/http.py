@@ -20,7 +20,7 @@ from activate.deliver.carry import InDoubt, NotTaken
 from activate.providers.base import HttpAnswer, HttpRequest, Request, Unusable
 
 _MAX_ANSWER = 1_000_000
-_WAYS = 1_000
+_ADDRESSES = 256  # where each address leads is remembered for so many: some APIs have one for each person
 _CONNECT_SECONDS = 5.0
 _HANDSHAKE = ("CERTIFICATE", "HANDSHAKE", "PROTOCOL", "UNRECOGNIZED_NAME", "VERSION", "UNKNOWN_CA")
 # The request was never sent. (A ProxyError comes before the tunnel stands.)
@@ -104,7 +104,7 @@ class HttpCarrier:
             adapter.cert_verify(pool, prepared.url, verify, cert)
         except (requests.RequestException, OSError, ValueError):
             raise Unusable("bad_url", "the provider's url cannot be used") from None
-        if len(self._ways) >= _WAYS:  # a provider whose addresses hold the person's: each is asked for once
+        if len(self._ways) >= _ADDRESSES:
             self._ways.clear()
         self._ways[request.url] = (pool, adapter.request_url(prepared, proxies))
         return self._ways[request.url]

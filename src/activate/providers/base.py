@@ -90,7 +90,7 @@ class Unusable(ActivateError):
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """An HTTP request to make. Header values may be secrets, and a path may hold a token or an address."""
+    """An HTTP request to make. Header values may be secrets; the url may hold one, or a device's address."""
 
     method: str
     url: str = field(repr=False)
@@ -304,9 +304,12 @@ class Provider(abc.ABC):
         lost: Lost | None = "hard_bounce" if status == "rejected" and answer.enhanced in _NO_MAILBOX else None
         return [Outcome(message.message_id, status, None, code, answer.enhanced, lost) for message in batch]
 
-    def asked_wait(self, answer: HttpAnswer) -> float | None:
-        """Seconds that an answer asks us to wait otherwise than by the header `Retry-After`; None if it does not."""
-        del answer
+    def asked_wait(self, answer: HttpAnswer, at: dt.datetime) -> float | None:
+        """Seconds that an answer (of status 300 and above) asks us to wait, where it says so in its own way.
+
+        None: as its Retry-After says, if it has one. `at` is this moment, naive UTC.
+        """
+        del answer, at
         return None
 
     def splits(self, answer: Answer) -> bool:

@@ -139,7 +139,8 @@ could be verified, so none is checked."""
         status: Status = "failed" if code in _LATER else "rejected"
         return [Outcome(message.message_id, status, None, safe_code(f"sendbird_{code}", message))]
 
-    def asked_wait(self, answer: HttpAnswer) -> float | None:
+    def asked_wait(self, answer: HttpAnswer, at: dt.datetime) -> float | None:
+        del at
         seconds = answer.headers.get("x-ratelimit-retryafter", "")
         return float(seconds[:6]) if seconds.isascii() and seconds.isdigit() else None
 

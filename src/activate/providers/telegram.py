@@ -148,7 +148,8 @@ Activate keeps addresses out of logs and errors."""
                 return [Outcome(message.message_id, "rejected", None, code, None, lost)]
         return [Outcome(message.message_id, "rejected", None, f"http_{answer.status}")]
 
-    def asked_wait(self, answer: HttpAnswer) -> float | None:
+    def asked_wait(self, answer: HttpAnswer, at: dt.datetime) -> float | None:
+        del at
         parameters = json_object(answer).get("parameters")
         seconds = parameters.get("retry_after") if isinstance(parameters, dict) else None
         return float(seconds) if isinstance(seconds, int) and not isinstance(seconds, bool) and seconds >= 0 else None
