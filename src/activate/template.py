@@ -37,7 +37,7 @@ __all__ = [
     "TemplateMistake",
     "Templates",
     "inspect_template",
-    "least_content",
+    "read_template",
     "template_names",
 ]
 
@@ -90,16 +90,15 @@ def inspect_template(path: Path, root: Path | None = None) -> TemplateInfo:
 
     `root` is the folder that includes come from (default: the file's own). Raises TemplateMistake.
     """
+    return read_template(path, root)[0]
+
+
+def read_template(path: Path, root: Path | None = None) -> tuple[TemplateInfo, dict[str, LeastPart]]:
+    """As `inspect_template`, together with what each block prints at the least, whoever it is for."""
     folder = root or path.parent
     environment = _environment(folder, escape=False)
-    return check(environment, path.relative_to(folder).as_posix(), frozenset(NAMES))[0]
-
-
-def least_content(path: Path, root: Path) -> dict[str, LeastPart]:
-    """What each block of a template file prints at the least, whoever it is for. Raises TemplateMistake."""
-    environment = _environment(root, escape=False)
-    _, sources = check(environment, path.relative_to(root).as_posix(), frozenset(NAMES))
-    return least_parts(sources)
+    info, sources = check(environment, path.relative_to(folder).as_posix(), frozenset(NAMES))
+    return info, least_parts(sources)
 
 
 def _environment(folder: Path, escape: bool) -> Sandbox:

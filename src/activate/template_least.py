@@ -27,7 +27,7 @@ class LeastPart(NamedTuple):
 def least_parts(sources: list[Source]) -> dict[str, LeastPart]:
     """The least text of each block, as it would be sent (without space around it).
 
-    `sources` are those of `template_check.check`. A block on which every way ends in `abort` has none: it is left out.
+    `sources` are those of `template_check.check`. Empty where every way ends in `abort`: then nothing is ever sent.
     """
     return _Reader(sources).parts()
 
@@ -58,8 +58,9 @@ class _Reader:
         for name in outermost.blocks:
             versions = self._blocks[name]
             text = self._body(versions[0].node.body, versions[1:])
-            if text is not None:
-                found[name] = LeastPart(text.strip(), versions[0].file, versions[0].node.lineno)
+            if text is None:
+                return {}
+            found[name] = LeastPart(text.strip(), versions[0].file, versions[0].node.lineno)
         return found
 
     def _body(self, body: Iterable[nodes.Node], parents: Iterable[_Block]) -> str | None:

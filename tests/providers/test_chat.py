@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from activate.deliver.hand_over import Clock, Line
+from activate.deliver.http import HttpCarrier
 from activate.providers.base import HttpAnswer, HttpRequest, Outcome, Outgoing, Provider, Unusable
 from activate.providers.registry import PROVIDERS, check, create
 from tests.providers.vendors import SECRET
@@ -257,7 +258,14 @@ def test_a_telegram_token_is_shown_nowhere(caplog: pytest.LogCaptureFixture) -> 
     provider = _telegram(url="http://127.0.0.1:9", timeout="1 second")
     request = _request(provider, _message())
     assert SECRET in request.url
-    assert SECRET not in repr(request) + repr(provider) + caplog.text
+    carrier, line = HttpCarrier(1), Line(provider, Clock(now=lambda: AT, sleep=lambda _: None))
+    for _ in range(5):  # until the provider is left alone, with a reason
+        handed = line.hand_over(carrier, [_message()], AT)
+    carrier.close()
+    assert handed.outcomes[0].status == "failed"
+    assert line.breaker.reason is not None
+    shown = (request, provider, handed, line.breaker.reason, caplog.text)
+    assert SECRET not in "".join(map(repr, shown))
     problems = check({"type": "telegram", "token": f"no token {SECRET}"}, resolved=True)
     assert problems == ["'token' is not a bot's token (digits, `:`, letters)"]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activate.providers.sms_text import SmsSize, sms_problem, sms_size
+from activate.providers.sms_text import SmsSize, sms_fits, sms_problem, sms_size
 
 # 3GPP TS 23.038, 6.2.1: the default alphabet by code, 0x00 to 0x7F in rows of 16; 0x1B is the escape, no character.
 DEFAULT = (
@@ -74,6 +74,12 @@ PIECES = st.one_of(
 def test_the_figures_are_those_of_the_slow_way(text: str) -> None:
     size = sms_size(text)
     assert (size.encoding, size.units, size.segments) == oracle(text)
+
+
+@given(st.lists(PIECES, max_size=3).map("".join), st.integers(1, 10))
+def test_a_short_cut_gives_the_same_answer(text: str, most: int) -> None:
+    assert sms_fits(text, most) == (sms_size(text).segments <= most)
+    assert sms_fits("😀" * 33 * most, most)
 
 
 @given(st.text(max_size=100))

@@ -95,6 +95,14 @@ Every command that decides or delivers asks the same questions before it does an
 |---|---|"""
 
 _TAIL = """\
+## What is known of a text
+
+Before there is a person, a template has its fixed text: values are empty, a condition has the shortest of its branches,
+a loop none or one of its rounds, and a branch that ends in `abort` does not count. Where that text alone does not fit
+the channel's provider (characters, SMS segments, a part that is missing), it is an error at the block's line; what
+depends on the person is looked at when the message is made. What should be otherwise but can be sent, such as a
+marketing SMS that does not say how to opt out, is a warning. docs/providers.md has each provider's limits.
+
 ## What is known of columns
 
 Where the warehouse has been asked, or the model's dbt contract is enforced, a column that is missing is an error. Where

@@ -93,7 +93,7 @@ class Unusable(ActivateError):
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """An HTTP request to make. Header values may be secrets, and a path may hold a token or an address."""
+    """An HTTP request to make. Header values may be secrets; the url may hold one, or a device's address."""
 
     method: str
     url: str = field(repr=False)

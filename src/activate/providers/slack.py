@@ -44,9 +44,10 @@ _IN_DOUBT = frozenset({"internal_error", "fatal_error"})
 class Slack(Provider):
     """One POST per message to `chat.postMessage`, form-encoded, with the bot's token.
 
-    Source: docs.slack.dev/reference/methods/chat.postMessage (text is cut off beyond 40,000 characters; one message per
-    second and channel, several hundred a minute and workspace), docs.slack.dev/apis/web-api/rate-limits (429 with
-    `Retry-After`), docs.slack.dev/reference/block-kit/blocks/section-block (3,000 characters). Slack's own clients send a
+    Source: docs.slack.dev/reference/methods/chat.postMessage (text is cut off beyond 40,000 characters),
+    docs.slack.dev/apis/web-api/rate-limits (one message per second and channel, and a limit for the workspace that is not
+    put into figures: five a second are a guess, and 429 says more by `Retry-After`),
+    docs.slack.dev/reference/block-kit/blocks/section-block (3,000 characters). Slack's own clients send a
     `client_msg_id`; its maintainers say that it is not for other apps (slackapi/java-slack-sdk#852), so a message cannot
     be told apart from its repetition.
     """
@@ -82,8 +83,8 @@ Slack answers 200 with `"ok": false` for most errors:
 | `invalid_auth`, `not_authed`, `account_inactive`, `token_revoked`, `missing_scope` and the like | we are refused: this provider stops for this run, no message is lost |
 
 An address is never given up: a channel can be opened again, and the bot invited. Slack documents no deduplication, so
-an `unknown` message is not repeated; nor does it report opens or clicks. `per_second` is for the whole workspace; to one
-channel Slack takes one message per second."""
+an `unknown` message is not repeated; nor does it report opens or clicks. `per_second` is for the whole workspace, whose
+limit Slack does not publish in figures; to one channel it takes one message per second."""
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:
         super().__init__(name, options)

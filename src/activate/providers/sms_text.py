@@ -20,6 +20,7 @@ _EXTENDED = frozenset("\f^{}\\[~]|€")
 _ALL = _BASIC | _EXTENDED
 # Septets or UTF-16 units that fit a message of one segment, and each segment of a longer one.
 _ROOM = {"GSM-7": (160, 153), "UCS-2": (70, 67)}
+_DEAREST = 33  # characters that fit a segment even if all of them are surrogate pairs
 _SHOWN = 5
 
 
@@ -62,6 +63,11 @@ def _segments(text: str, double: frozenset[str], units: int, doubles: int, alone
             segments, free = segments + 1, joined
         free -= cost
     return segments
+
+
+def sms_fits(text: str, most: int) -> bool:
+    """Whether a text takes at most so many segments. Short ones do whatever they are made of, and are not measured."""
+    return len(text) <= _DEAREST * most or sms_size(text).segments <= most
 
 
 def sms_problem(text: str, most: int) -> str | None:

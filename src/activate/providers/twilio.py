@@ -28,7 +28,7 @@ from activate.providers.base import (
 from activate.providers.json_api import USER_AGENT, api_url, json_object
 from activate.providers.options import Option, stated
 from activate.providers.signing import check_url
-from activate.providers.sms_text import sms_problem, sms_size
+from activate.providers.sms_text import sms_fits, sms_problem
 
 _BODY = 1_600
 _LONGEST_QUEUE = 36_000
@@ -170,7 +170,7 @@ are then refused as 21610. `ttl_seconds` is passed on as `ValidityPeriod`.
         if len(media) > 10:
             return "too_much_media"
         # An MMS is not cut into segments.
-        return "too_many_segments" if not media and sms_size(text).segments > self.options["max_segments"] else None
+        return None if media or sms_fits(text, self.options["max_segments"]) else "too_many_segments"
 
     @classmethod
     def misfits(cls, options: Mapping[str, Any], channel: str, content: Mapping[str, str], kind: str) -> list[str]:

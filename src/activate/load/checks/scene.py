@@ -16,6 +16,9 @@ from activate.load.manifest import Manifest
 from activate.load.parse import Path_
 from activate.load.rules import Positions
 from activate.project import Model, Project
+from activate.template import LeastPart, TemplateInfo, TemplateMistake, read_template
+
+TEMPLATES = "rules/templates"
 
 Owner = Campaign | Audience | None
 """Whose file a mistake stands in; None: the policy's."""
@@ -44,6 +47,7 @@ class Scene:
     complete: bool = True
     today: dt.datetime | None = None
     _places: dict[str, tuple[str, int]] = field(default_factory=dict, repr=False)
+    _templates: dict[str, tuple[TemplateInfo, dict[str, LeastPart]] | Mistake] = field(default_factory=dict, repr=False)
 
     def columns(self, name: str) -> Columns | None:
         """What is known of a model's columns: from the warehouse, else as dbt declares them, else None."""
@@ -97,6 +101,16 @@ class Scene:
         if in_segment is None or column in in_segment.types or in_profiles is None:
             return audience.segment, in_segment
         return (profiles.model, in_profiles) if column in in_profiles.types else (audience.segment, in_segment)
+
+    def template(self, name: str) -> tuple[TemplateInfo, dict[str, LeastPart]] | Mistake:
+        """What a template file uses, and what it prints at the least; or why it cannot be used. Each is read once."""
+        if name not in self._templates:
+            folder = self.project.templates
+            try:
+                self._templates[name] = read_template(folder / name, folder)
+            except TemplateMistake as error:
+                self._templates[name] = Mistake(f"{TEMPLATES}/{error.file or name}", error.line, error.message)
+        return self._templates[name]
 
     def model_mistake(self, model: Model, message: str, *, severity: str = "error") -> Mistake:
         """A mistake in a model's contract, at the line where dbt's files declare it."""

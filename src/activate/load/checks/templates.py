@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from activate.campaign import Campaign
 from activate.errors import Mistake, nearest
 from activate.load.checks.channels import provider_of
-from activate.load.checks.scene import Scene
+from activate.load.checks.scene import TEMPLATES, Scene
 from activate.load.parse import Path_
-from activate.template import BODY, TemplateInfo, TemplateMistake, inspect_template, template_names
+from activate.template import BODY, TemplateInfo, template_names
 
-FOLDER = "rules/templates"
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-/.]*")
 
 
@@ -34,14 +32,13 @@ def templates(scene: Scene) -> Iterator[Mistake]:
     """A step's template is there for each of its channels and variants, compiles, and uses only fields that exist."""
     folder = scene.project.templates
     told: set[Mistake] = set()
-    inspect = lru_cache(maxsize=None)(lambda name: _inspect(folder, name))
     for use in uses(scene):
         name = find(folder, use)
         if name is None:
             found: Iterator[Mistake] = iter([_missing(scene, use, folder)])
         else:
-            info = inspect(name)
-            found = iter([info]) if isinstance(info, Mistake) else _content(scene, use, info)
+            read = scene.template(name)
+            found = iter([read]) if isinstance(read, Mistake) else _content(scene, use, read[0])
         for mistake in found:
             if mistake not in told:
                 told.add(mistake)
@@ -73,16 +70,9 @@ def _missing(scene: Scene, use: Use, folder: Path) -> Mistake:
         return scene.mistake(use.campaign, use.path, message)
     general = template_names(use.template, use.channel)[0]
     there = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.j2"))
-    names = " or ".join(f"{FOLDER}/{name}" for name in template_names(use.template, use.channel, use.variant))
+    names = " or ".join(f"{TEMPLATES}/{name}" for name in template_names(use.template, use.channel, use.variant))
     message = f"no template for the channel {use.channel!r}: {names} does not exist{nearest(general, there)}"
     return scene.mistake(use.campaign, use.path, message)
-
-
-def _inspect(folder: Path, name: str) -> TemplateInfo | Mistake:
-    try:
-        return inspect_template(folder / name, folder)
-    except TemplateMistake as error:
-        return Mistake(f"{FOLDER}/{error.file or name}", error.line, error.message)
 
 
 def _content(scene: Scene, use: Use, info: TemplateInfo) -> Iterator[Mistake]:
@@ -95,7 +85,7 @@ def _content(scene: Scene, use: Use, info: TemplateInfo) -> Iterator[Mistake]:
     for block in provider.capabilities.needs:
         if block not in (info.blocks or (BODY,)):
             message = f"the channel {use.channel!r} goes out by {provider.type}, which needs the block {block!r}"
-            yield Mistake(f"{FOLDER}/{info.name}", 1, message)
+            yield Mistake(f"{TEMPLATES}/{info.name}", 1, message)
     line = _line(scene, info.name, "unsubscribe_url")
     if line and not section.get("unsubscribe_url") and not _is_guarded(scene, info.name, "unsubscribe_url"):
         name = scene.project.policy.channels[use.channel].provider
@@ -103,13 +93,13 @@ def _content(scene: Scene, use: Use, info: TemplateInfo) -> Iterator[Mistake]:
             f"`unsubscribe_url` is used, but the provider {name!r} has no option `unsubscribe_url`; "
             "ask `{% if unsubscribe_url is defined %}` where it may be missing"
         )
-        yield Mistake(f"{FOLDER}/{info.name}", line, message)
+        yield Mistake(f"{TEMPLATES}/{info.name}", line, message)
 
 
 def _fields(scene: Scene, use: Use, info: TemplateInfo) -> Iterator[Mistake]:
     for row, field in sorted(info.fields):
         model = scene.project.policy.profiles.model if row == "profile" else use.campaign.enter.model
-        file, line = f"{FOLDER}/{info.name}", _line(scene, info.name, field, row)
+        file, line = f"{TEMPLATES}/{info.name}", _line(scene, info.name, field, row)
         if row == "context" and use.campaign.enter.on == "exit":
             message = f"`context.{field}`: people who leave a segment ({use.campaign.campaign}) bring no row"
             yield Mistake(file, line, message)
