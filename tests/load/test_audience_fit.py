@@ -42,6 +42,11 @@ def test_what_the_destination_cannot_match_by_is_a_mistake(shop: Shop, identify_
     assert told in shop.only()
 
 
+def test_an_identifier_that_is_not_hashed_is_told_once(shop: Shop) -> None:
+    write(shop, "lapsed", "{column: email, normalise: email}")
+    assert "takes hashed identifiers only" in shop.only()
+
+
 def test_two_audiences_at_a_destination_that_holds_one_are_a_mistake(shop: Shop) -> None:
     write(shop, "first")
     write(shop, "second")

@@ -62,7 +62,8 @@ class CustomerMatch(Destination):
         problems = []
         if key == "user_id" and identify_by.column != EXTERNAL_ID:
             problems.append("with `key: user_id`, write `identify_by: external_id`")
-        if (how := cls.normalised.get(key)) and (identify_by.normalise, identify_by.hash) != (how, "sha256"):
+        how = cls.normalised.get(key)
+        if how and identify_by.hash and (identify_by.normalise, identify_by.hash) != (how, "sha256"):
             problems.append(f"{cls.type} matches by `normalise: {how}` and `hash: sha256`; write both in `identify_by`")
         if fields:
             problems.append(
