@@ -6,7 +6,6 @@ import datetime as dt
 import gzip
 import logging
 import ssl
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -36,24 +35,6 @@ _NEVER_SENT = (
 )
 
 
-class _Silence(logging.Filter):
-    """Keeps what a thread is asking for out of urllib3's debug lines: a path can hold a token or an address."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked = threading.local()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        target = getattr(self.asked, "target", None)
-        if target is not None and isinstance(record.args, tuple):
-            record.args = tuple("..." if argument == target else argument for argument in record.args)
-        return True
-
-
-_SILENCE = _Silence()
-logging.getLogger("urllib3.connectionpool").addFilter(_SILENCE)
-
-
 class HttpCarrier:
     """Posts requests over kept-alive connections, one for each host, without cookies, redirects or retries of its own.
 
@@ -81,7 +62,6 @@ class HttpCarrier:
         assert isinstance(request, HttpRequest)
         pool, target = self._ways.get(request.url) or self._find_way(request)
         deadline = self._monotonic() + self._seconds
-        _SILENCE.asked.target = target
         try:
             response = pool.urlopen(
                 request.method, target, body=request.body, headers=request.headers, retries=False, redirect=False,
@@ -89,8 +69,6 @@ class HttpCarrier:
             )  # fmt: skip
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _meaning(error) from None
-        finally:
-            _SILENCE.asked.target = None
         try:
             body = self._body(response, deadline)
         except (urllib3.exceptions.HTTPError, OSError):

@@ -421,7 +421,7 @@ class Sync:
             return Verdict("unknown", "no_job", "the service works on it, but names no job to ask for")
         while self._clock.monotonic() - began < (_LONGEST_JOB if found.patience is None else found.patience):
             if found.step and self.breaker.is_open:
-                return Verdict("failed", "destination_stopped", but=found.but)
+                raise NotTaken("destination_stopped")  # the work was begun, and is not done
             self._clock.sleep(wait)
             wait = min(max(_FIRST_BACKOFF, 2 * wait), _LONGEST_WAIT)
             try:

@@ -236,7 +236,8 @@ class Destination(abc.ABC):
     ) -> list[str]:
         """Return why an audience cannot be kept there, each as a sentence: an identifier or a field that does not fit.
 
-        Asked at lint; `options` may be unresolved. `fields` are the mapped values by the destination's name for them.
+        Asked at lint; `options` may be unresolved. `fields` are the mapped values by the destination's name for them. That
+        a hash is missing where `needs_hash` wants one is told already. A sentence about the identifier names `identify_by`.
         """
         del options, identify_by, fields
         return []

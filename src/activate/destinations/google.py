@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from activate.audience import EXTERNAL_ID, Mapped
@@ -41,7 +41,9 @@ MATCHING = (
 
 
 class CustomerMatch(Destination):
-    """A Customer Match list, by either API."""
+    """A Customer Match list, by either API; `normalised` is what each wants to have done to an identifier."""
+
+    normalised: ClassVar[Mapping[str, str]] = {"email": "email", "phone": "phone"}
 
     @classmethod
     def abilities_of(cls, options: Mapping[str, Any]) -> Abilities:
@@ -60,10 +62,9 @@ class CustomerMatch(Destination):
         problems = []
         if key == "user_id" and identify_by.column != EXTERNAL_ID:
             problems.append("with `key: user_id`, write `identify_by: external_id`")
-        if key in ("email", "phone") and (identify_by.normalise, identify_by.hash) != (key, "sha256"):
-            problems.append(
-                f"Google matches by {key} with `normalise: {key}` and `hash: sha256`; write both in `identify_by`"
-            )
+        how = cls.normalised.get(key)
+        if how and identify_by.hash and (identify_by.normalise, identify_by.hash) != (how, "sha256"):
+            problems.append(f"{cls.type} matches by `normalise: {how}` and `hash: sha256`; write both in `identify_by`")
         if fields:
             problems.append(
                 "Google takes one identifier for each person, which a removal can name again; leave `fields` out, and "

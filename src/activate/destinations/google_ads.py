@@ -15,7 +15,7 @@ from activate.providers.base import HttpAnswer, HttpRequest, Limits, Unusable
 from activate.providers.json_api import api_url, json_object, json_request
 from activate.providers.options import Option
 
-_FIELDS: Mapping[str, str] = {"email": "hashedEmail", "phone": "hashedPhoneNumber", "user_id": "userId"}
+_FIELDS: Mapping[str, str] = {"email": "hashedEmail", "phone": "hashedPhoneNumber", "user_id": "thirdPartyUserId"}
 _JOB = re.compile(r"customers/\d+/offlineUserDataJobs/\d+")
 _POLL_SECONDS = 30.0
 # OfflineUserDataJobError and others that are about the account or the list, whatever the rows (v26).

@@ -47,10 +47,12 @@ class GoogleDataManager(CustomerMatch):
         Option("batch", "Rows per request.", "whole", default=10_000, low=1, high=10_000),
     )  # fmt: skip
     defaults: ClassVar[Limits] = Limits(batch=10_000, concurrency=4, timeout_seconds=60.0)
+    normalised: ClassVar[Mapping[str, str]] = {"email": "email_gmail", "phone": "phone"}
     notes = """\
 Google's way to Customer Match for new users since April 2026; it needs no developer token. The refresh token is for the scope
-`https://www.googleapis.com/auth/datamanager`. `identify_by`, consent and `wait` are as with `google_ads`. By syncing you tell
-Google that the account's owner has accepted the Customer Match terms of service.
+`https://www.googleapis.com/auth/datamanager`. Consent and `wait` are as with `google_ads`; so is `identify_by`, but
+that addresses are made uniform by `email_gmail`: this API wants Gmail's dots and what follows a `+` gone (Format user data; Google's
+library google-ads-datamanager-util). By syncing you tell Google that the account's owner has accepted the Customer Match terms of service.
 
 | answer | meaning |
 |---|---|

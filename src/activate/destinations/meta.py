@@ -104,7 +104,7 @@ means that it took them. Members cannot be read back. The full set is never repl
         problems = []
         if key == "EXTERN_ID" and identify_by.column != EXTERNAL_ID:
             problems.append("with `key: extern_id`, write `identify_by: external_id`")
-        elif (how := _NORMALISED.get(key)) and (identify_by.normalise, identify_by.hash) != (how, "sha256"):
+        elif identify_by.hash and (how := _NORMALISED.get(key)) and _how(identify_by) != (how, "sha256"):
             problems.append(f"meta matches {key} by `normalise: {how}` and `hash: sha256`; write both in `identify_by`")
         for name, mapped in fields.items():
             known = name.upper()
@@ -167,6 +167,10 @@ means that it took them. Members cannot be read back. The full set is never repl
         if not isinstance(error, dict):
             return True
         return not _is_final(error) and not _is_passing(error)
+
+
+def _how(mapped: Mapped) -> tuple[str | None, str | None]:
+    return mapped.normalise, mapped.hash
 
 
 def _blank(value: Any) -> Any:

@@ -13,7 +13,6 @@ from activate.providers.registry import PROVIDERS
 from activate.providers.registry import check as check_section
 from activate.sources.registry import check as check_source
 
-
 _KNOWN = ("email", "sms", "whatsapp", "push", "web_push", "in_app", "chat", "card")
 
 
