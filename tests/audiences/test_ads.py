@@ -171,6 +171,19 @@ def test_a_step_that_is_not_taken_is_tried_again(town: Town, google: Vendor, ste
     assert google.peer.members == _hashes("ada", "bob")
 
 
+def test_a_platform_that_asks_for_an_hour_in_the_middle_of_a_job_is_left_alone(town: Town, google: Vendor) -> None:
+    town.segment("vips", NAMES).audience(identify_by=EMAIL)
+    google.meddle = lambda request: (
+        HttpAnswer(429, {"Retry-After": "3600"}, b"{}") if request.url.endswith(":addOperations") else None
+    )
+    report = town.sync()
+    assert report.outcomes == {"aborted": 5}, "nobody's attempt is used up: no job has run"
+    assert "3600 seconds" in str(report.error)
+    google.meddle = None
+    assert town.later().sync().outcomes == {"accepted": 5}
+    assert google.peer.members == _hashes(*NAMES)
+
+
 @pytest.mark.slow
 def test_a_sync_killed_between_the_steps_of_a_job_is_made_good_by_the_next(google: Vendor, tmp_path: Path) -> None:
     uri = str(tmp_path / "town.duckdb")

@@ -32,7 +32,7 @@ class Peer:
 
     def answer(self, request: HttpRequest) -> HttpAnswer:
         place = urlsplit(request.url)
-        assert place.netloc == "api.hubapi.com"
+        assert place.netloc == "api.hubapi.com" or place.hostname == "127.0.0.1"
         assert request.headers["Authorization"] == f"Bearer {SECRET}"
         if request.method == "GET":
             assert place.path == _LIST

@@ -33,7 +33,7 @@ class Peer:
 
     def answer(self, request: HttpRequest) -> HttpAnswer:
         place = urlsplit(request.url)
-        assert place.netloc == "api.intercom.io"
+        assert place.netloc == "api.intercom.io" or place.hostname == "127.0.0.1"
         assert request.headers["Authorization"] == f"Bearer {SECRET}"
         assert request.headers["Intercom-Version"] == "2.15"
         body = json.loads(request.body) if request.body else None
