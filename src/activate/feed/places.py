@@ -53,14 +53,14 @@ class Pool:
         self._there: tuple[float, frozenset[Relation]] = (0.0, frozenset())
 
     def rows(self, wanted: Wanted) -> Rows:
+        with suppress(Empty):
+            idle = self._idle.get_nowait()
+            # It may have been cut off meanwhile, which says nothing about a new one.
+            with suppress(WarehouseError):
+                return self._ask(idle, wanted)
+            self.close()  # nor are those that waited beside it worth a try
         try:
-            return self._ask(wanted, fresh=False)
-        except WarehouseError as error:
-            if error.cause != "connection":
-                raise Unavailable(error.code) from None
-        try:
-            # A connection that has been idle may have been cut off meanwhile, which says nothing about a new one.
-            return self._ask(wanted, fresh=True)
+            return self._ask(self._open(), wanted)
         except WarehouseError as error:
             raise Unavailable(error.code) from None
 
@@ -69,34 +69,20 @@ class Pool:
             while True:
                 self._idle.get_nowait().close()
 
-    def _ask(self, wanted: Wanted, fresh: bool) -> Rows:
-        warehouse = self._connection(fresh)
+    def _ask(self, warehouse: Warehouse, wanted: Wanted) -> Rows:
+        """Ask on a connection; one that has failed is not used again."""
         try:
             tables = self._tables(warehouse)
-            if self._feed not in tables:
-                found: Rows = []
-            else:
+            found: Rows = []
+            if self._feed in tables:
                 engagements = self._engagements if self._engagements in tables else None
                 found = warehouse.query(*query(wanted, self._feed, engagements, warehouse.dialect)).to_pylist()
-        except WarehouseError as error:
+        except WarehouseError:
             self._there = (0.0, frozenset())
-            if error.cause == "connection":
-                with suppress(WarehouseError):
-                    warehouse.close()
-            else:
-                self._idle.put(warehouse)
+            warehouse.close()
             raise
         self._idle.put(warehouse)
         return found
-
-    def _connection(self, fresh: bool) -> Warehouse:
-        if fresh:
-            self.close()
-            return self._open()
-        try:
-            return self._idle.get_nowait()
-        except Empty:
-            return self._open()
 
     def _tables(self, warehouse: Warehouse) -> frozenset[Relation]:
         """Which of the two tables there are. They are made by the first delivery and the first ingest."""
