@@ -10,6 +10,8 @@ import pytest
 
 from activate.errors import WarehouseError
 from activate.feed.places import Pool
+from activate.feed.serve import _read_only
+from activate.warehouses.postgres import Postgres
 from tests.feed.conftest import ENGAGED, FEED, NOW, Box
 
 
@@ -127,28 +129,29 @@ def test_logs_and_answers_name_nobody(duckdb_box: Box, caplog: pytest.LogCapture
     assert token not in told
 
 
-class _Cut:
-    """A connection that was cut off while it was idle; the next one may work."""
+def test_a_server_that_is_down_is_503(duckdb_box: Box) -> None:
+    def refused() -> Any:
+        raise WarehouseError("cannot reach PostgreSQL at db.private.example.com")
 
-    opened = 0
-
-    def __init__(self, works: bool) -> None:
-        self.works = works
-
-    def columns(self, relations: Any) -> dict[Any, Any]:
-        if not self.works:
-            raise WarehouseError("lost", "connection", "connection_lost")
-        return {}
-
-    def close(self) -> None:
-        return
-
-
-def test_a_connection_that_was_cut_off_is_replaced_and_a_server_that_is_down_is_503(duckdb_box: Box) -> None:
-    made = iter([_Cut(False), _Cut(True)])
-    duckdb_box.place = Pool(lambda: next(made), FEED, ENGAGED)  # type: ignore[arg-type,return-value]
-    assert duckdb_box.ids() == []
-    duckdb_box.place = Pool(lambda: _Cut(False), FEED, ENGAGED)  # type: ignore[arg-type,return-value]
+    duckdb_box.place = Pool(refused, FEED, ENGAGED)
     status, headers, body = duckdb_box.ask()
     assert (status, headers["Retry-After"], body["title"]) == (503, "2", "Service Unavailable")
+    assert "private" not in body["detail"]
     assert duckdb_box.ask(token=None, path="/healthz")[0] == 503
+
+
+def test_a_server_that_was_started_anew_is_asked_on_new_connections(postgres_server: str) -> None:
+    box = Box(postgres_server).build().put("a")
+    assert box.ids() == ["a"]
+    box.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    assert box.ids() == ["a"]
+    box.place.close()
+
+
+def test_nothing_can_be_written_on_the_connections_of_the_server(postgres_server: str) -> None:
+    warehouse = _read_only(Postgres.open(postgres_server))
+    with pytest.raises(WarehouseError, match="read-only"):
+        warehouse.execute("CREATE TABLE x (a TEXT)")
+    warehouse.close()

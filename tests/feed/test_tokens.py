@@ -64,7 +64,7 @@ FORGED = {
     "expired": by_hand(GOOD | {"exp": int(time.time()) - 1}),
     "never expires": by_hand(without("exp")),
     "expires in a year": by_hand(GOOD | {"exp": int(time.time()) + 365 * 86_400}),
-    "expires at infinity": by_hand(GOOD).replace("x", "x") and by_hand(json.dumps(GOOD | {"exp": 0}).replace("0}", "Infinity}").encode()),
+    "expires at infinity": by_hand(b'{"sub": "ann", "aud": "activate-feed", "exp": Infinity}'),
     "not yet": by_hand(GOOD | {"nbf": int(time.time()) + 600}),
     "another audience": by_hand(GOOD | {"aud": "shop"}),
     "no audience": by_hand(without("aud")),

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlglot import exp
 
 from activate.project import Relation
-from activate.warehouses.base import literal
+from activate.warehouses.dialect import DIALECTS
 
 ENGAGEMENTS = "engagements"
 DISMISSED = "dismissed"
@@ -58,11 +60,11 @@ class Wanted:
     before: Before | None = None
 
 
-def live(feed: Relation, engagements: Relation | None, now: dt.datetime) -> exp.Select:
+def live(feed: Relation, engagements: Relation | None, now: exp.Expr) -> exp.Select:
     """Every item that is neither expired nor dismissed; no table of engagements means that nothing was dismissed."""
     query = exp.select("i.user_id", *(f"i.{name}" for name in _SHOWN)).from_(feed.table("i"))
     open_ended = exp.Is(this=exp.column("expires_at", "i"), expression=exp.null())
-    query = query.where(exp.or_(open_ended, exp.GT(this=exp.column("expires_at", "i"), expression=literal(now))))
+    query = query.where(exp.or_(open_ended, exp.GT(this=exp.column("expires_at", "i"), expression=now)))
     if engagements is None:
         return query
     same = exp.EQ(this=exp.column("message_id", "e"), expression=exp.column("message_id", "i"))
@@ -71,32 +73,63 @@ def live(feed: Relation, engagements: Relation | None, now: dt.datetime) -> exp.
     return query.where(exp.Not(this=exp.Exists(this=dismissal)))
 
 
-def query(wanted: Wanted, feed: Relation, engagements: Relation | None) -> tuple[exp.Select, list[str]]:
+def query(wanted: Wanted, feed: Relation, engagements: Relation | None, dialect: str) -> tuple[str, list[str]]:
     """The query for one more item than is wanted, newest first, and the texts bound to its parameters."""
-    bound: list[str] = []
+    channels = sorted(wanted.channels) if wanted.channels is not None else None
+    bound = [wanted.user_id, _bindable(wanted.now), *(channels or ())]
+    if wanted.since is not None:
+        bound.append(_bindable(wanted.since - OVERLAP))
+    if wanted.before is not None:
+        bound += [_bindable(wanted.before.created_at), wanted.before.message_id]
+    shape = _Shape(
+        feed, engagements, len(channels) if channels is not None else None, wanted.since is not None,
+        wanted.before is not None, wanted.limit,
+    )  # fmt: skip
+    return _text(shape, dialect), bound
 
-    def bind(text: str) -> exp.Expr:
-        bound.append(text)
-        return exp.Parameter(this=exp.Literal.number(len(bound)))
+
+class _Shape(NamedTuple):
+    """What makes one query's text differ from another's; everything else is bound."""
+
+    feed: Relation
+    engagements: Relation | None
+    channels: int | None
+    has_since: bool
+    has_before: bool
+    limit: int
+
+
+@lru_cache(maxsize=500)
+def _text(shape: _Shape, dialect: str) -> str:
+    """The query as text. Making it takes longer than answering it, so it is kept."""
+    numbers = itertools.count(1)
+
+    def bound() -> exp.Expr:
+        return exp.Parameter(this=exp.Literal.number(next(numbers)))
+
+    def instant() -> exp.Expr:
+        return exp.cast(bound(), "TIMESTAMP")
 
     created, message_id = exp.column("created_at", "i"), exp.column("message_id", "i")
-    found = live(feed, engagements, wanted.now)
-    found = found.where(exp.EQ(this=exp.column("user_id", "i"), expression=bind(wanted.user_id)))
-    if wanted.channels is not None:
-        names = [bind(channel) for channel in sorted(wanted.channels)]
+    own = exp.EQ(this=exp.column("user_id", "i"), expression=bound())
+    found = live(shape.feed, shape.engagements, instant()).where(own)
+    if shape.channels is not None:
+        names = [bound() for _ in range(shape.channels)]
         found = found.where(exp.In(this=exp.column("channel", "i"), expressions=names) if names else exp.false())
-    if wanted.since is not None:
-        found = found.where(exp.GTE(this=created.copy(), expression=literal(wanted.since - OVERLAP)))
-    if wanted.before is not None:
-        instant = literal(wanted.before.created_at)
-        earlier = exp.LT(this=created.copy(), expression=instant)
-        beside = exp.and_(
-            exp.EQ(this=created.copy(), expression=instant.copy()),
-            exp.LT(this=message_id.copy(), expression=bind(wanted.before.message_id)),
-        )
-        found = found.where(exp.or_(earlier, beside))
+    if shape.has_since:
+        found = found.where(exp.GTE(this=created.copy(), expression=instant()))
+    if shape.has_before:
+        last = instant()
+        beside = exp.EQ(this=created.copy(), expression=last.copy())
+        below = exp.LT(this=message_id.copy(), expression=bound())
+        earlier = exp.LT(this=created.copy(), expression=last)
+        found = found.where(exp.or_(earlier, exp.and_(beside, below)))
     newest = [exp.Ordered(this=column, desc=True, nulls_first=False) for column in (created, message_id)]
-    return found.order_by(*newest).limit(wanted.limit + 1), bound
+    return DIALECTS[dialect].sql(found.order_by(*newest).limit(shape.limit + 1))
+
+
+def _bindable(instant: dt.datetime) -> str:
+    return instant.isoformat(sep=" ", timespec="microseconds")
 
 
 def page(rows: Sequence[Mapping[str, Any]], wanted: Wanted) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from activate.errors import WarehouseError
 from activate.feed.items import Wanted, live, query
 from activate.project import Relation
-from activate.warehouses.base import Warehouse
+from activate.warehouses.base import Warehouse, literal
 from activate.warehouses.duckdb import DuckDB
 
 Rows = Sequence[dict[str, Any]]
@@ -53,14 +53,14 @@ class Pool:
         self._there: tuple[float, frozenset[Relation]] = (0.0, frozenset())
 
     def rows(self, wanted: Wanted) -> Rows:
+        with suppress(Empty):
+            idle = self._idle.get_nowait()
+            # It may have been cut off meanwhile, which says nothing about a new one.
+            with suppress(WarehouseError):
+                return self._ask(idle, wanted)
+            self.close()  # nor are those that waited beside it worth a try
         try:
-            return self._ask(wanted, fresh=False)
-        except WarehouseError as error:
-            if error.cause != "connection":
-                raise Unavailable(error.code) from None
-        try:
-            # A connection that has been idle may have been cut off meanwhile, which says nothing about a new one.
-            return self._ask(wanted, fresh=True)
+            return self._ask(self._open(), wanted)
         except WarehouseError as error:
             raise Unavailable(error.code) from None
 
@@ -69,34 +69,20 @@ class Pool:
             while True:
                 self._idle.get_nowait().close()
 
-    def _ask(self, wanted: Wanted, fresh: bool) -> Rows:
-        warehouse = self._connection(fresh)
+    def _ask(self, warehouse: Warehouse, wanted: Wanted) -> Rows:
+        """Ask on a connection; one that has failed is not used again."""
         try:
             tables = self._tables(warehouse)
-            if self._feed not in tables:
-                found: Rows = []
-            else:
+            found: Rows = []
+            if self._feed in tables:
                 engagements = self._engagements if self._engagements in tables else None
-                found = warehouse.query(*query(wanted, self._feed, engagements)).to_pylist()
-        except WarehouseError as error:
+                found = warehouse.query(*query(wanted, self._feed, engagements, warehouse.dialect)).to_pylist()
+        except WarehouseError:
             self._there = (0.0, frozenset())
-            if error.cause == "connection":
-                with suppress(WarehouseError):
-                    warehouse.close()
-            else:
-                self._idle.put(warehouse)
+            warehouse.close()
             raise
         self._idle.put(warehouse)
         return found
-
-    def _connection(self, fresh: bool) -> Warehouse:
-        if fresh:
-            self.close()
-            return self._open()
-        try:
-            return self._idle.get_nowait()
-        except Empty:
-            return self._open()
 
     def _tables(self, warehouse: Warehouse) -> frozenset[Relation]:
         """Which of the two tables there are. They are made by the first delivery and the first ingest."""
@@ -105,6 +91,21 @@ class Pool:
             there = frozenset(warehouse.columns([self._feed, self._engagements]))
             self._there = (time.monotonic(), there)
         return there
+
+
+class _Copy:
+    """A database in memory, and connections to it that are made as threads need them: making one takes longer than asking."""
+
+    def __init__(self, warehouse: DuckDB) -> None:
+        self._warehouse = warehouse
+        self.idle: LifoQueue[DuckDB] = LifoQueue()
+
+    def reader(self) -> DuckDB:
+        """A connection that nobody else uses, to be put back into `idle`."""
+        try:
+            return self.idle.get_nowait()
+        except Empty:
+            return self._warehouse.clone()
 
 
 class Snapshot:
@@ -126,7 +127,7 @@ class Snapshot:
         self._most_stale = most_stale
         self._pause = pause
         self._one_copies = threading.Lock()
-        self._copy: DuckDB | None = None
+        self._copy: _Copy | None = None
         self._version: object = None
         self._trouble = "not_read"
         self._monotonic = monotonic
@@ -135,19 +136,17 @@ class Snapshot:
     def rows(self, wanted: Wanted) -> Rows:
         copy = self._current(wanted.now)
         try:
-            reader = copy.clone()
-            try:
-                found: Rows = reader.query(*query(wanted, _ITEMS, None)).to_pylist()
-            finally:
-                reader.close()
-            return found
+            reader = copy.reader()
+            found: Rows = reader.query(*query(wanted, _ITEMS, None, reader.dialect)).to_pylist()
         except WarehouseError as error:
             raise Unavailable(error.code) from None
+        copy.idle.put(reader)
+        return found
 
     def close(self) -> None:
         self._copy = None
 
-    def _current(self, now: dt.datetime) -> DuckDB:
+    def _current(self, now: dt.datetime) -> _Copy:
         # Whoever comes while another copies is answered from the copy before, if there is one.
         if self._is_time() and self._one_copies.acquire(blocking=self._copy is None):
             try:
@@ -177,7 +176,7 @@ class Snapshot:
         ended = self._monotonic()
         self._next_at = ended + max(self._pause, 4 * (ended - began))
 
-    def _copied(self, now: dt.datetime) -> DuckDB:
+    def _copied(self, now: dt.datetime) -> _Copy:
         copy = DuckDB.open(":memory:")
         copy.execute("SET preserve_insertion_order = true")
         quoted = self._file.replace("'", "''")
@@ -186,14 +185,15 @@ class Snapshot:
             there = copy.columns([self._feed, self._engagements])
             if self._feed in there:
                 engagements = self._engagements if self._engagements in there else None
-                rows = live(self._feed, engagements, now)
+                rows = live(self._feed, engagements, literal(now))
                 # In order, so that a person's rows lie together and the others' blocks are passed over.
                 copy.execute(f"CREATE TABLE main.items AS {copy.sql(rows.order_by('i.user_id'))}")
             else:
                 copy.execute(_EMPTY)
         finally:
             copy.execute(f"DETACH {_SOURCE}")
-        return copy
+        copy.execute("SET threads = 1")  # a person's few rows; several people are answered at once
+        return _Copy(copy)
 
 
 _EMPTY = (

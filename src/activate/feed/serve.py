@@ -22,7 +22,7 @@ def open_place(options: Options, provider: str | None = None, *, most_stale: flo
     """What the endpoint reads: the table of the project's feed, found from rules/activate.yml and the dbt profile.
 
     Raises RulesError when rules/activate.yml cannot be read, SettingsError when it has no such feed or the target cannot
-    be used.
+    be used, WarehouseError when a server cannot be reached.
     """
     rules = load_rules(options.project_dir)
     if rules.policy is None:
@@ -31,6 +31,7 @@ def open_place(options: Options, provider: str | None = None, *, most_stale: flo
     engagements = Relation(rules.policy.state.schema_, ENGAGEMENTS)
     target = load_target(options)
     if target.type != "duckdb":
+        _read_only(connect(target)).close()  # what is wrong with the target is told now
         return Pool(lambda: _read_only(connect(target)), feed, engagements)
     return Snapshot(_file(target), feed, engagements, most_stale=most_stale)
 
