@@ -1,8 +1,8 @@
 """The listener as a WSGI application: a pure function of a request, but for the spool that it writes to.
 
-    POST /events/NAME          events of the source NAME of `ingest:`; answered when they are on disk
-    POST /unsubscribe/TOKEN    one-click unsubscribe (RFC 8058); GET shows a page with a button and changes nothing
-    GET  /health               whether the listener runs
+POST /events/NAME          events of the source NAME of `ingest:`; answered when they are on disk
+POST /unsubscribe/TOKEN    one-click unsubscribe (RFC 8058); GET shows a page with a button and changes nothing
+GET  /health               whether the listener runs
 """
 
 from __future__ import annotations

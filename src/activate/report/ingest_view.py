@@ -11,7 +11,13 @@ from activate.report.console import figure, make_table
 
 def show_ingested(console: Console, report: IngestReport) -> None:
     """Print the figures; what was ignored, rejected or refused stands below the table, each with its reason."""
-    columns = [("from", "left"), ("events", "right"), ("known before", "right"), ("suppressions", "right"), ("took", "right")]
+    columns = [
+        ("from", "left"),
+        ("events", "right"),
+        ("known before", "right"),
+        ("suppressions", "right"),
+        ("took", "right"),
+    ]
     table = make_table("What was ingested", columns)
     figures = [figure(report.events, "green"), figure(report.duplicates), figure(report.suppressions)]
     table.add_row(Text(report.source), *figures, Text(f"{report.seconds:,.1f} s"))

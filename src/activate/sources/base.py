@@ -111,7 +111,12 @@ class Refused(ActivateError):
 
 
 TOLERANCE = Option(
-    "tolerance", "How far the signature's time may lie from the time of receipt.", "duration", default=300, low=1, high=172_800
+    "tolerance",
+    "How far the signature's time may lie from the time of receipt.",
+    "duration",
+    default=300,
+    low=1,
+    high=172_800,
 )
 
 

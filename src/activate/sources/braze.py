@@ -42,7 +42,9 @@ class Braze(Source):
     type = "braze"
     summary = "Braze's Currents, as JSON lines (all channels)."
     example = {"token": "{{ env_var('BRAZE_EVENTS_TOKEN') }}"}
-    declared = (Option("token", "A secret that the connector sends as `Authorization: Bearer …`.", required=True, secret=True),)
+    declared = (
+        Option("token", "A secret that the connector sends as `Authorization: Bearer …`.", required=True, secret=True),
+    )
     notes = """\
 Currents writes files to your storage; what reads them as Avro has to write JSON lines with `event_type` (or `name`) in each, e.g.
 `users.messages.email.Open`: `dbt-activate ingest braze --unsigned FILES`. Avro itself is not read. A custom connector posts `{"events": […]}` with its

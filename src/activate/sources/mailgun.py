@@ -92,5 +92,3 @@ our message id as `v:message_id`. A failure of severity `permanent` is hard, unl
             code=code(status.get("enhanced-code")) or code(status.get("code")) or reason,
             lost=lost,  # type: ignore[arg-type]  # of the vocabulary
         )
-
-

@@ -38,7 +38,9 @@ class OneSignal(Source):
     type = "onesignal"
     summary = "OneSignal's event streams (push, e-mail, SMS, in-app)."
     example = {"token": "{{ env_var('ONESIGNAL_EVENTS_TOKEN') }}"}
-    declared = (Option("token", "A secret that the stream sends as `Authorization: Bearer …`.", required=True, secret=True),)
+    declared = (
+        Option("token", "A secret that the stream sends as `Authorization: Bearer …`.", required=True, secret=True),
+    )
     notes = """\
 OneSignal signs nothing: give the event stream a header `Authorization: Bearer TOKEN`, and this body:
 

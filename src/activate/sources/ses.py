@@ -88,7 +88,9 @@ SES's id in `deliveries`. A bounce of type `Permanent` is hard, others are soft.
             address = recipient.get("emailAddress")
             yield Event(
                 name,
-                digest(str(document.get("MessageId") or facts.get("feedbackId") or ""), kind, str(outer), at, str(address)),
+                digest(
+                    str(document.get("MessageId") or facts.get("feedbackId") or ""), kind, str(outer), at, str(address)
+                ),
                 instant(at),
                 "email",
                 ours((mail.get("tags") or {}).get("message_id", [None])[0]),

@@ -47,7 +47,9 @@ class Twilio(Source):
     declared = (
         Option("auth_token", "The account's auth token, which signs the requests.", required=True, secret=True),
         Option("url", "The public address that Twilio posts to, as it is written at Twilio.", required=True),
-        Option("stop_keywords", "Further words that opt out, e.g. in other languages, separated by commas.", default=""),
+        Option(
+            "stop_keywords", "Further words that opt out, e.g. in other languages, separated by commas.", default=""
+        ),
         Option("start_keywords", "Further words that opt in again, separated by commas.", default=""),
     )
     notes = """\
