@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ingest.shop import EventShop
-from tests.ingest.vectors import LOSSES, signed
 
 from activate import commands
 from activate.cli import build_parser
 from activate.errors import SettingsError, UsageError
 from activate.report.text import to_data
+from tests.ingest.shop import EventShop
+from tests.ingest.vectors import LOSSES, signed
 
 DOCS = Path(__file__).parents[2] / "docs"
 
