@@ -41,13 +41,18 @@ SCHEMA = pa.schema([(name, _TYPES.get(name, pa.string())) for name in Row._field
 
 
 def row_of(source: str, event: Event, received_at: dt.datetime) -> Row:
-    """The row of an event that came through `source`. Raises ValueError where an address has no channel."""
+    """The row of an event that came through `source`; its address is hashed where it says something of it.
+
+    Raises ValueError where that address has no channel.
+    """
     channel = event.channel if event.channel and _CHANNEL.fullmatch(event.channel) else None
-    if event.address and channel is None:
-        raise ValueError("an address without a channel")
     occurred_at = min(event.occurred_at or received_at, received_at)
-    hashed = address_hash(channel, event.address) if event.address and channel else None
-    reason, status = event.suppression or (None, None)
+    told, hashed = event.suppression, None
+    if told and event.address:
+        if channel is None:
+            raise ValueError("an address without a channel")
+        hashed = address_hash(channel, event.address)
+    reason, status = told or (None, None)
     row = Row(
         event.event_id, source, event.name, event.message_id, event.provider_message_id, event.user_id, channel,
         (occurred_at - _EPOCH) // _MICROSECOND, event.is_machine, event.bounce_kind, event.code, hashed, reason, status,

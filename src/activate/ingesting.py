@@ -6,15 +6,16 @@ import datetime as dt
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain
+from typing import Any
 
 import pyarrow as pa
 
-from activate.engagement import table_of
+from activate.engagement import Row, table_of
 from activate.errors import SettingsError, nearest
 from activate.ingest.files import requests
 from activate.ingest.spool import Spool
-from activate.ingest.take import take_all
+from activate.ingest.take import take_or_keep
 from activate.ingest.web import Listener
 from activate.message import IngestReport
 from activate.project import Project
@@ -23,12 +24,12 @@ from activate.record import ledger
 from activate.record.engagements import load
 from activate.record.migrate import migrate
 from activate.settings import resolve_section, spool_folder
-from activate.sources.base import Captured, Source
+from activate.sources.base import Source
 from activate.sources.registry import SOURCES, create
 from activate.warehouses.base import Warehouse
 
 Clock = Callable[[], dt.datetime]
-_REQUESTS, _ROWS = 2_000, 100_000
+_REJECTED, _ROWS = 1_000, 100_000
 
 
 def source_of(project: Project, name: str) -> Source:
@@ -75,22 +76,30 @@ def ingest_files(
     found = Counter[str]()
 
     def tables() -> Iterator[pa.Table]:
-        rows: list[Sequence[object]] = []
-        for file in files:
-            for batch in _batches(requests(file, at, raw=not signed), _REQUESTS):
-                lines = [
-                    ("not_a_request", line.decode("utf-8", "replace")) for line in batch if isinstance(line, bytes)
-                ]
-                taken = take_all(source, [each for each in batch if isinstance(each, Captured)], signed=signed)
-                found.update({"rejected not_a_request": len(lines)} if lines else {})
+        rows: list[Row] = []
+        rejected: list[tuple[str, Any]] = []
+
+        def keep() -> None:
+            spool.reject(name, rejected, at)
+            report.rejected_to = str(spool.folder / "rejected")
+            rejected.clear()
+
+        for request in chain.from_iterable(requests(file, at, raw=not signed) for file in files):
+            if isinstance(request, bytes):
+                rejected.append(("not_a_request", request.decode("utf-8", "replace")))
+                found["rejected not_a_request"] += 1
+            else:
+                taken = take_or_keep(source, request, signed=signed)
                 found.update(taken.counts)
-                if lines or taken.rejected:
-                    spool.reject(name, [*lines, *taken.rejected], at)
-                    report.rejected_to = str(spool.folder / "rejected")
+                rejected += taken.rejected
                 rows += taken.rows
-                if len(rows) >= _ROWS:
-                    yield table_of(rows)
-                    rows = []
+            if len(rejected) >= _REJECTED:
+                keep()
+            while len(rows) >= _ROWS:
+                yield table_of(rows[:_ROWS])
+                del rows[:_ROWS]
+        if rejected:
+            keep()
         if rows:
             yield table_of(rows)
 
@@ -181,9 +190,3 @@ def _token_reader(project: Project) -> Callable[[str], tuple[str, str]]:
         raise ValueError("not an unsubscribe token")
 
     return read
-
-
-def _batches(items: Iterable[Captured | bytes], size: int) -> Iterator[list[Captured | bytes]]:
-    rest = iter(items)
-    while batch := list(islice(rest, size)):
-        yield batch

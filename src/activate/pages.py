@@ -16,6 +16,7 @@ from activate.cli import DESCRIPTION, EXIT_CODES, PROGRAM, VERBS, build_parser
 from activate.decision import REASONS
 from activate.load.schema import schemas
 from activate.report.phrases import PHRASES
+from activate.sources.registry import source_pages
 
 
 def cli_page() -> str:
@@ -149,6 +150,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "policy keys": policy_keys,
     "reasons": reasons,
     "exit codes": exit_codes,
+    "sources": lambda: source_pages().rstrip("\n"),
 }
 
 

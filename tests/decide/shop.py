@@ -54,10 +54,10 @@ def build(warehouse: Warehouse) -> None:
     run(
         warehouse,
         "INSERT INTO analytics.profiles VALUES "
-        "('1', 'Europe/Berlin', 'one@example.com', TRUE, 'token-1', 'opted_in'), "
-        "('2', 'America/New_York', 'two@example.com', TRUE, NULL, NULL), "
-        "('3', 'Nowhere/Land', 'three@example.com', TRUE, 'token-3', 'unsubscribed'), "
-        "('4', NULL, NULL, NULL, NULL, NULL)",
+        "('1', 'Europe/Berlin', 'one@example.com', TRUE, 'token-1', 'opted_in', NULL), "
+        "('2', 'America/New_York', 'two@example.com', TRUE, NULL, NULL, NULL), "
+        "('3', 'Nowhere/Land', 'three@example.com', TRUE, 'token-3', 'unsubscribed', NULL), "
+        "('4', NULL, NULL, NULL, NULL, NULL, NULL)",
     )
     for number in range(1, 6):
         cart(warehouse, number, str(number), at("10:05"), value=200)

@@ -196,7 +196,8 @@ def test_two_rows_of_one_event_are_one_occurrence(warehouse: Warehouse) -> None:
 
 def test_a_person_with_two_profiles_gets_nothing_and_a_reason(warehouse: Warehouse) -> None:
     shop.run(
-        warehouse, "INSERT INTO analytics.profiles VALUES ('1', 'Asia/Tokyo', 'uno@example.com', TRUE, NULL, NULL)"
+        warehouse,
+        "INSERT INTO analytics.profiles VALUES ('1', 'Asia/Tokyo', 'uno@example.com', TRUE, NULL, NULL, NULL)",
     )
     replay(warehouse, "10:00", "10:10", "10:40")
     mine = [row for row in shop.rows(warehouse, "decisions") if row["user_id"] == "1"]

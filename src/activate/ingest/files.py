@@ -8,7 +8,7 @@ import gzip
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import orjson
 
@@ -46,8 +46,8 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
     if name == "-":
         yield sys.stdin.buffer
     elif name.endswith(".gz"):
-        with gzip.open(name, "rb") as stream:
-            yield stream
+        with gzip.open(name, "rb") as unpacked:
+            yield cast("IO[bytes]", unpacked)
     else:
         with open(name, "rb") as stream:  # noqa: PTH123  # as the caller named it
             yield stream

@@ -31,7 +31,7 @@ class Spool:
 
     def append(self, rows: Sequence[Row]) -> None:
         """Put rows at the end; they are on disk when this returns. Raises OSError, and then they may or may not be."""
-        self._write(self.folder / _CURRENT, rows)
+        self._write(self.folder / _CURRENT, map(tuple, rows))
 
     def reject(self, source: str, refused: Iterable[tuple[str, Any]], at: dt.datetime) -> None:
         """Keep what could not be used, each with its reason, as it came. It may hold personal data."""

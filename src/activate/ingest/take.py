@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,22 +38,10 @@ def take(source: Source, request: Captured, *, signed: bool = True) -> Taken:
     return taken
 
 
-def take_all(source: Source, requests: Sequence[Captured], *, signed: bool = True) -> Taken:
-    """The same of several requests; one that is refused does not disturb the others, and is kept."""
-    whole = Taken()
-    for request in requests:
-        try:
-            taken = take(source, request, signed=signed)
-        except Refused as refused:
-            kept = {
-                "headers": dict(request.headers),
-                "body": request.body.decode("utf-8", "replace"),
-                "url": request.url,
-            }
-            whole.rejected.append((refused.code, kept))
-            whole.counts[f"refused {refused.code}"] += 1
-            continue
-        whole.rows += taken.rows
-        whole.rejected += taken.rejected
-        whole.counts += taken.counts
-    return whole
+def take_or_keep(source: Source, request: Captured, *, signed: bool = True) -> Taken:
+    """The same; a request that is refused is kept with the rejected ones, as it came."""
+    try:
+        return take(source, request, signed=signed)
+    except Refused as refused:
+        kept = {"headers": dict(request.headers), "body": request.body.decode("utf-8", "replace"), "url": request.url}
+        return Taken(rejected=[(refused.code, kept)], counts=Counter({f"refused {refused.code}": 1}))

@@ -1,0 +1,33 @@
+"""Fixtures: a warehouse of each kind with a project, and the events of providers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from activate.warehouses.duckdb import DuckDB
+from activate.warehouses.postgres import Postgres
+from tests.ingest.shop import EventShop
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventShop]:
+    """A shop with messages that were sent, on DuckDB and on PostgreSQL."""
+    warehouse: Any
+    if request.param == "duckdb":
+        warehouse = DuckDB.open(str(tmp_path / "shop.duckdb"))
+    else:
+        warehouse = Postgres.open(request.getfixturevalue("postgres_server"))
+    yield EventShop(warehouse, tmp_path)
+    warehouse.close()
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[EventShop]:
+    """The same on DuckDB alone, for what does not depend on the warehouse."""
+    warehouse = DuckDB.open(str(tmp_path / "shop.duckdb"))
+    yield EventShop(warehouse, tmp_path)
+    warehouse.close()
