@@ -12,6 +12,7 @@ from post_office import NOON, MakeOffice, PostOffice, Service, address, message_
 from activate.deliver.hand_over import Clock
 from activate.deliver.send import require_usable
 from activate.errors import DeliveryError, LeaseHeldError
+from activate.record import deliveries
 from activate.record.deliveries import Outbox
 
 
@@ -460,3 +461,14 @@ def test_a_message_that_no_request_can_hold_spoils_only_itself(make_office: Make
     assert report.counts == {"accepted": 4, "rejected": 1}
     assert office.outcomes()[message_id(2)][-1] == ("rejected", 1, True)
     assert set(peer.taken) == {message_id(n) for n in (0, 1, 3, 4)}
+
+
+def test_pages_hold_every_message_once_and_no_rank_is_too_large_for_one() -> None:
+    ranks = [(0, 50, NOON, 3), (0, 10, NOON, 130_000), (1, 90, NOON, 20_000), (1, 90, NOON + dt.timedelta(1), 1_000)]
+    bounds = deliveries._bounds(ranks)
+    assert bounds[0].rank is None
+    assert bounds[-1] == (ranks[-1][:3], None)
+    cuts = [bound.id for bound in bounds if bound.rank == ranks[1][:3]]
+    assert cuts == sorted(cuts, key=lambda cut: cut or "g")
+    assert len(cuts) >= 3, "130,000 do not fit into one page"
+    assert deliveries._bounds([]) == []
