@@ -151,15 +151,20 @@ def _hexadecimal(share: float) -> str:
 class Outbox:
     """The outbox of one provider, on connections of its own, used inside `lease`.
 
-    `claim` and `record` may run in one thread while another reads waves: they have a connection to themselves.
+    `claim` and `record` may run in one thread while another reads waves: they have a connection to themselves. `listed` is
+    noted in the run's counts (`ledger.Listing.note`).
     """
 
-    def __init__(self, warehouse: Warehouse, project: Project, provider: str, run_id: str) -> None:
+    def __init__(
+        self, warehouse: Warehouse, project: Project, provider: str, run_id: str,
+        listed: Mapping[str, object] | None = None,
+    ) -> None:  # fmt: skip
         self._warehouse = warehouse
         self._writer = warehouse  # a connection of its own while the lease is held
         self._project = project
         self._provider = provider
         self._run_id = run_id
+        self._listed = listed or {}
         self._schema = project.policy.state.schema_
         self._since = self._until = _BEGINNING
         self._bounds: list[_Bound] = []
@@ -305,7 +310,7 @@ class Outbox:
                open_from: dt.datetime | None) -> None:  # fmt: skip
         """Write the run down, with the watermark that the next one begins at."""
         mark = {} if open_from is None else {"open_from": open_from.isoformat(sep=" ", timespec="microseconds")}
-        text = json.dumps({"provider": self._provider, **counts, **mark}, sort_keys=True)
+        text = json.dumps({"provider": self._provider, **counts, **mark, **self._listed}, sort_keys=True)
         values: list[Any] = [self._run_id, now, started_at, finished_at, _DELIVERED, self._project.version, text]
         row = pa.Table.from_arrays([pa.array([value], field.type) for value, field in zip(values, _RUN, strict=True)],
                                    schema=_RUN)  # fmt: skip
