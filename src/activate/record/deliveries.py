@@ -300,7 +300,7 @@ class Outbox:
         found = []
         for low, high in pairwise(cuts):
             key = exp.column("message_id", table="m")
-            within = [key >= literal(low)] if low else []
+            within: list[exp.Expr] = [key >= literal(low)] if low else []
             within += [key < literal(high)] if high else []
             row = self._warehouse.query(self._tree(_OPEN, within=exp.and_(exp.true(), *within)))
             found.append((row.column(0)[0].as_py(), row.column(1)[0].as_py()))
