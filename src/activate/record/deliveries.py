@@ -174,13 +174,13 @@ class Outbox:
     @contextlib.contextmanager
     def lease(self, wait_seconds: float) -> Iterator[None]:
         """Be the only one that delivers for this provider; raises LeaseHeldError."""
-        with self._warehouse.lock(f"deliver:{self._provider}", wait_seconds):
+        # The connection that claims holds the lease, so who has lost the lease can claim nothing more.
+        self._writer = self._warehouse.clone()
+        with contextlib.closing(self._writer), self._writer.lock(f"deliver:{self._provider}", wait_seconds):
             self._since = self._watermark()
-            self._writer = self._warehouse.clone()
             try:
                 yield
             finally:
-                self._writer.close()
                 with contextlib.suppress(WarehouseError):  # a lost connection has dropped them already
                     self._drop()
 
