@@ -118,7 +118,7 @@ def _timed(work: Callable[[], None], threads: int) -> float:
 # -- Activate ----------------------------------------------------------------------------------------------------------
 
 
-def project(directory: Path, url: str, threads: int) -> Any:
+def project(directory: Path, url: str, threads: int, batch: int = BATCH) -> Any:
     """The rules of the benchmark."""
     from activate.policy import Policy
     from activate.project import Model, Project, Relation
@@ -131,7 +131,7 @@ def project(directory: Path, url: str, threads: int) -> Any:
         "profiles": {"model": "profiles", "key": "user_id", "time_zone": "time_zone"},
         "events": {"model": "events", "id": "id", "key": "user_id", "name": "name", "time": "at"},
         "channels": {"email": {"address": "email", "consent": "email_consent", "provider": "service"}},
-        "providers": {"service": {"type": "webhook", "url": url, "secret": SECRET, "batch": BATCH,
+        "providers": {"service": {"type": "webhook", "url": url, "secret": SECRET, "batch": batch,
                                   "concurrency": threads}},
     })  # fmt: skip
     profiles = Model("profiles", Relation("main", "profiles"), columns=columns)
@@ -187,7 +187,7 @@ def ours(path: Path, rules: Any) -> tuple[float, float, Any]:
     return seconds, spent, reports[0]
 
 
-def bodies(messages: int) -> list[bytes]:
+def bodies(messages: int, batch: int = BATCH) -> list[bytes]:
     """Bodies of the size that a delivery makes."""
     item = {
         "message_id": "0" * 32, "user_id": "user-12345", "address": "person.12345@example.com", "channel": "email",
@@ -198,8 +198,8 @@ def bodies(messages: int) -> list[bytes]:
         },
     }  # fmt: skip
     made = []
-    for start in range(0, messages, BATCH):
-        count = min(BATCH, messages - start)
+    for start in range(0, messages, batch):
+        count = min(batch, messages - start)
         rows = [{**item, "message_id": hashlib.md5(str(start + n).encode()).hexdigest()} for n in range(count)]
         made.append(json.dumps({"messages": rows}, separators=(",", ":")).encode())
     return made

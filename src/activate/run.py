@@ -223,7 +223,8 @@ def deliver(
     number = len(ledger.runs_at(warehouse, project, at, "delivered"))
     made: dict[str, Provider] = {}
     broken: list[ProviderReport] = []
-    for name in ledger.outbox_providers(warehouse, project):
+    listing = ledger.outbox_providers(warehouse, project)
+    for name in listing.names:
         if providers is None or name in providers:
             try:
                 made[name] = _provider(project, name)
@@ -231,7 +232,7 @@ def deliver(
                 broken.append(ProviderReport(name, error=str(error)))
 
     def open_outbox(name: str) -> Outbox:
-        return Outbox(warehouse.clone(), project, name, f"{name_run(at, number)}-{name}")
+        return Outbox(warehouse.clone(), project, name, f"{name_run(at, number)}-{name}", listing.note())
 
     with shared_paces(warehouse, project) as paces:
         reports = send.deliver(

@@ -15,6 +15,7 @@ from activate.deliver.send import require_usable
 from activate.errors import DeliveryError, LeaseHeldError, WarehouseError
 from activate.providers.base import Outcome
 from activate.providers.webhook import Webhook
+from activate.record import deliveries
 from activate.record.deliveries import Outbox
 
 
@@ -550,3 +551,14 @@ def test_a_suppression_between_decision_and_hand_over(
         f"('email', {', '.join(whom)}, '{reason}', 'suppressed', 'x', NULL, '2026-03-02 11:59:00', 'r', '2026-03-02 11:59:00')"
     )
     assert office.deliver().counts == ({"accepted": 1} if sent else {"aborted": 1})
+
+
+def test_pages_hold_every_message_once_and_no_rank_is_too_large_for_one() -> None:
+    ranks = [(0, 50, NOON, 3), (0, 10, NOON, 130_000), (1, 90, NOON, 20_000), (1, 90, NOON + dt.timedelta(1), 1_000)]
+    bounds = deliveries._bounds(ranks)
+    assert bounds[0].rank is None
+    assert bounds[-1] == (ranks[-1][:3], None)
+    cuts = [bound.id for bound in bounds if bound.rank == ranks[1][:3]]
+    assert cuts == sorted(cuts, key=lambda cut: cut or "g")
+    assert len(cuts) >= 3, "130,000 do not fit into one page"
+    assert deliveries._bounds([]) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import pytest
 from killed import opened
 from post_office import PostOffice, Service, webhook
 
-from activate.errors import LeaseHeldError
+from activate.errors import LeaseHeldError, WarehouseError
 from activate.record.deliveries import Outbox
 
 COUNT = 600
@@ -94,3 +95,39 @@ def test_a_worker_that_does_not_wait_is_told_who_holds_it(place: str, tmp_path: 
     assert "another" in refused
     assert "try again when it has ended" in refused
     assert set(peer.taken.values()) == {1}
+
+
+def test_who_has_lost_the_lease_claims_nothing_more(postgres_server: str, tmp_path: Path, peer: Service) -> None:
+    """The connection that holds the lease is cut off while its process lives on, and another worker takes over."""
+    providers = {"mail": webhook(peer.url, batch=5, concurrency=1)}
+    _prepare(postgres_server, tmp_path, providers)
+    second: list[Any] = []
+
+    def take_over() -> None:
+        with contextlib.closing(opened(postgres_server)) as warehouse:
+            second.append(PostOffice.open(warehouse, tmp_path, providers).deliver(wait_seconds=30.0))
+
+    after = threading.Thread(target=take_over)
+
+    def script(*_: object) -> bool:
+        if len(peer.requests) == 3:
+            with contextlib.closing(opened(postgres_server)) as warehouse:
+                warehouse.query(
+                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted "
+                    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                )
+            after.start()
+        time.sleep(0.01)
+        return False
+
+    peer.script = script
+    with contextlib.closing(opened(postgres_server)) as warehouse, pytest.raises(WarehouseError):
+        PostOffice.open(warehouse, tmp_path, providers).deliver(wait_seconds=1.0)
+    after.join(120)
+    (report,) = second
+    assert set(peer.taken.values()) == {1}, "nobody gets anything from both"
+    with contextlib.closing(opened(postgres_server)) as warehouse:
+        last = PostOffice.open(warehouse, tmp_path, providers).last()
+    assert set(last) == {"accepted", "unknown"}
+    assert last.total() == COUNT
+    assert report.left == 0

@@ -214,5 +214,5 @@ class Breaker:
             if not self._may_recover or self.stopped:
                 return
             self.reason, self._failures = None, self._allowed - 1
-            self._may_recover = self._worked = False
+            self._may_recover = False
             self.opened.clear()

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import sqlglot
@@ -31,7 +33,8 @@ from activate.warehouses.base import Warehouse, literal
 _BEGINNING = dt.datetime(1900, 1, 1)
 _DELIVERED = "delivered"
 PAGE = "deliver_page"
-PAGE_SIZE = 100_000
+PAGE_SIZE = 50_000
+_COUNTED = 100_000  # messages whose ids are held in memory to count what is open
 _FIRST_PAGE = 10_000  # small, so that something is under way while the next is being made
 _SCHEMA = pa.schema(
     [
@@ -73,26 +76,27 @@ ORDER BY m.message_id
 """
 _OPEN = """
 SELECT COUNT(*) AS messages, MIN(m.queued_at) AS oldest FROM state.messages AS m
-LEFT JOIN (SELECT d.message_id FROM state.deliveries AS d WHERE d.final AND d.recorded_at >= :since) AS d
-  ON d.message_id = m.message_id
-WHERE m.provider = :provider AND m.queued_at >= :since AND m.queued_at <= :until AND d.message_id IS NULL
+LEFT JOIN (
+  SELECT m.message_id FROM state.deliveries AS m WHERE m.final AND m.recorded_at >= :since AND :within
+) AS d ON d.message_id = m.message_id
+WHERE m.provider = :provider AND m.queued_at >= :since AND m.queued_at <= :until AND :within AND d.message_id IS NULL
 """
-# Messages are taken in pages, so that neither memory nor temporary tables grow with the outbox.
-_PAGE = """
+# Messages are taken in pages, so that neither memory nor temporary tables grow with the outbox. Where a page ends follows
+# from how many messages there are of each rank: to sort them all for each page would cost more than to send them.
+_TURN = "CASE m.class WHEN 'transactional' THEN 0 ELSE 1 END"
+_QUEUED = "m.provider = :provider AND m.queued_at >= :since AND m.queued_at <= :until"
+_RANKS = f"""
+SELECT {_TURN} AS turn, m.priority, m.queued_at, COUNT(*) AS messages FROM state.messages AS m WHERE {_QUEUED}
+GROUP BY 1, 2, 3 ORDER BY 1, 2 DESC, 3
+"""
+_PAGE = f"""
 SELECT m.message_id, m.entry_id, m.campaign, m.step, m.variant, m.user_id, m.channel, m.class, m.tags, m.expires_at,
-  m.send_by, m.template, m.queued_at, m.priority, CASE m.class WHEN 'transactional' THEN 0 ELSE 1 END AS turn
-FROM state.messages AS m
-WHERE m.provider = :provider AND m.queued_at >= :since AND m.queued_at <= :until AND :beyond
-ORDER BY turn, m.priority DESC, m.queued_at, m.message_id LIMIT :size
+  m.send_by, m.template, m.queued_at, m.priority, {_TURN} AS turn
+FROM state.messages AS m WHERE {_QUEUED} AND :begun AND NOT :ended
 """
-_BEYOND = """
-CASE m.class WHEN 'transactional' THEN 0 ELSE 1 END > :turn OR CASE m.class WHEN 'transactional' THEN 0 ELSE 1 END = :turn
-AND (m.priority < :priority OR m.priority = :priority
-  AND (m.queued_at > :queued_at OR m.queued_at = :queued_at AND m.message_id > :message_id))
-"""
-_LAST = """
-SELECT p.turn, p.priority, p.queued_at, p.message_id FROM deliver_page AS p
-ORDER BY p.turn DESC, p.priority, p.queued_at DESC, p.message_id DESC LIMIT 1
+_AFTER = f"""
+{_TURN} > :turn OR {_TURN} = :turn AND (m.priority < :priority OR m.priority = :priority
+  AND (m.queued_at > :queued_at OR m.queued_at = :queued_at AND :ids))
 """
 _WORK = f"""
 WITH s AS ({_STATE} AND d.message_id IN (SELECT message_id FROM deliver_page) GROUP BY d.message_id)
@@ -118,33 +122,74 @@ WHERE e.recorded_at >= :since
 """
 
 
+class _Bound(NamedTuple):
+    """A place in the order of messages: behind all of a rank (`id` None), or before its ids from `id` on.
+
+    A rank is (turn, priority, queued_at); None: before everything.
+    """
+
+    rank: tuple[int, int, dt.datetime] | None
+    id: str | None = None
+
+
+def _bounds(ranks: Sequence[tuple[int, int, dt.datetime, int]]) -> list[_Bound]:
+    """Where pages begin and end, in order, of messages counted by rank; a large rank is cut by its ids, which are hashes."""
+    bounds, held, room = [_Bound(None)], 0, min(_FIRST_PAGE, PAGE_SIZE)
+    before = bounds[0]
+    for turn, priority, queued_at, count in ranks:
+        rank = (turn, priority, queued_at)
+        if held and held + count > room:
+            bounds.append(before)
+            held, room = 0, PAGE_SIZE
+        if count > room:
+            first = room / count if room < PAGE_SIZE else 0.0
+            parts = math.ceil(count * (1 - first) / PAGE_SIZE)
+            shares = [first + (1 - first) * number / parts for number in range(parts)]
+            bounds += [_Bound(rank, _hexadecimal(share)) for share in shares if share]
+            held, room = count // parts, PAGE_SIZE
+        else:
+            held += count
+        before = _Bound(rank)
+    return [*bounds, before] if ranks else []
+
+
+def _hexadecimal(share: float) -> str:
+    return f"{int(share * 0x10000):04x}"
+
+
 class Outbox:
     """The outbox of one provider, on connections of its own, used inside `lease`.
 
-    `claim` and `record` may run in one thread while another reads waves: they have a connection to themselves.
+    `claim` and `record` may run in one thread while another reads waves: they have a connection to themselves. `listed` is
+    noted in the run's counts (`ledger.Listing.note`).
     """
 
-    def __init__(self, warehouse: Warehouse, project: Project, provider: str, run_id: str) -> None:
+    def __init__(
+        self, warehouse: Warehouse, project: Project, provider: str, run_id: str,
+        listed: Mapping[str, object] | None = None,
+    ) -> None:  # fmt: skip
         self._warehouse = warehouse
         self._writer = warehouse  # a connection of its own while the lease is held
         self._project = project
         self._provider = provider
         self._run_id = run_id
+        self._listed = listed or {}
         self._schema = project.policy.state.schema_
         self._since = self._until = _BEGINNING
-        self._last: dict[str, exp.Expr] | None = None
+        self._bounds: list[_Bound] = []
+        self._total = 0
         self._wave: Text | None = None
 
     @contextlib.contextmanager
     def lease(self, wait_seconds: float) -> Iterator[None]:
         """Be the only one that delivers for this provider; raises LeaseHeldError."""
-        with self._warehouse.lock(f"deliver:{self._provider}", wait_seconds):
+        # The connection that claims holds the lease, so who has lost the lease can claim nothing more.
+        self._writer = self._warehouse.clone()
+        with contextlib.closing(self._writer), self._writer.lock(f"deliver:{self._provider}", wait_seconds):
             self._since = self._watermark()
-            self._writer = self._warehouse.clone()
             try:
                 yield
             finally:
-                self._writer.close()
                 with contextlib.suppress(WarehouseError):  # a lost connection has dropped them already
                     self._drop()
 
@@ -160,19 +205,20 @@ class Outbox:
         )
         assert latest is None or isinstance(latest, dt.datetime)
         self._until = latest or self._since
-        self._last = None
+        ranks = self._warehouse.query(self._tree(_RANKS))
+        self._bounds = _bounds(list(zip(*(column.to_pylist() for column in ranks.columns), strict=True)))
+        self._total = sum(ranks.column("messages").to_pylist())
         return Work(self.left()[0], latest)
 
     def page(self) -> Page | None:
         """Put the next open messages into a temporary table and tell what they are; None when all have been seen."""
         while True:
-            size = PAGE_SIZE if self._last else min(_FIRST_PAGE, PAGE_SIZE)
             self._drop()
-            self._create(PAGE, self._tree(_PAGE, beyond=self._beyond(), size=literal(size)))
-            last = self._warehouse.query(self._tree(_LAST))
-            if last.num_rows == 0:
+            if len(self._bounds) < 2:
                 return None
-            self._last = {name: literal(last.column(name)[0].as_py()) for name in last.column_names}
+            begin, end = self._bounds[:2]
+            del self._bounds[0]
+            self._create(PAGE, self._tree(_PAGE, begun=self._after(begin), ended=self._after(end)))
             self._create(WORK, self._tree(_WORK))
             rows = self._warehouse.scalar(self._tree("SELECT COUNT(*) FROM deliver_work"))
             assert isinstance(rows, int)
@@ -182,9 +228,13 @@ class Outbox:
         found = zip(*(kinds.column(name).to_pylist() for name in Kind._fields), strict=True)
         return Page(rows, tuple(Kind(*values) for values in found))
 
-    def _beyond(self) -> exp.Expr:
-        """The condition of messages behind the last page."""
-        return exp.true() if self._last is None else exp.paren(self._tree(_BEYOND, **self._last))
+    def _after(self, bound: _Bound) -> exp.Expr:
+        """The condition of messages behind a bound."""
+        if bound.rank is None:
+            return exp.true()
+        turn, priority, queued_at = (literal(part) for part in bound.rank)
+        ids = exp.false() if bound.id is None else exp.column("message_id", table="m") >= literal(bound.id)
+        return exp.paren(self._tree(_AFTER, turn=turn, priority=priority, queued_at=queued_at, ids=ids))
 
     def choose(self, columns: frozenset[str], context: bool) -> None:
         """Say what templates use: columns of the profile, and whether the row that brought the person in."""
@@ -278,14 +328,23 @@ class Outbox:
 
     def left(self) -> tuple[int, dt.datetime | None]:
         """How many of the collected messages are still open, and the oldest `queued_at` among them."""
-        row = self._warehouse.query(self._tree(_OPEN))
-        return row.column(0)[0].as_py(), row.column(1)[0].as_py()
+        # Within our own memory, so many messages are counted by part of the ids' range at a time.
+        parts = -(-self._total // _COUNTED) if self._warehouse.one_process else 1
+        cuts = [None, *(_hexadecimal(number / parts) for number in range(1, parts)), None]
+        found = []
+        for low, high in pairwise(cuts):
+            key = exp.column("message_id", table="m")
+            within: list[exp.Expr] = [key >= literal(low)] if low else []
+            within += [key < literal(high)] if high else []
+            row = self._warehouse.query(self._tree(_OPEN, within=exp.and_(exp.true(), *within)))
+            found.append((row.column(0)[0].as_py(), row.column(1)[0].as_py()))
+        return sum(count for count, _ in found), min((oldest for _, oldest in found if oldest), default=None)
 
     def finish(self, counts: dict[str, Any], now: dt.datetime, started_at: dt.datetime, finished_at: dt.datetime,
                open_from: dt.datetime | None) -> None:  # fmt: skip
         """Write the run down, with the watermark that the next one begins at."""
         mark = {} if open_from is None else {"open_from": open_from.isoformat(sep=" ", timespec="microseconds")}
-        text = json.dumps({"provider": self._provider, **counts, **mark}, sort_keys=True)
+        text = json.dumps({"provider": self._provider, **counts, **mark, **self._listed}, sort_keys=True)
         values: list[Any] = [self._run_id, now, started_at, finished_at, _DELIVERED, self._project.version, text]
         row = pa.Table.from_arrays([pa.array([value], field.type) for value, field in zip(values, _RUN, strict=True)],
                                    schema=_RUN)  # fmt: skip

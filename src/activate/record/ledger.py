@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -166,14 +167,43 @@ def runs_at(warehouse: Warehouse, project: Project, now: dt.datetime, status: st
     return {str(row["run_id"]): str(row["rules_version"]) for row in rows}
 
 
-def outbox_providers(warehouse: Warehouse, project: Project) -> list[str]:
+@dataclass(frozen=True)
+class Listing:
+    """The providers that messages were ever queued for (but those that the rules no longer have, with nothing open).
+
+    `to` is the latest `queued_at` that was looked at: the next listing looks through newer messages only, since ticks
+    never go back.
+    """
+
+    names: tuple[str, ...]
+    to: dt.datetime | None
+
+    def note(self) -> dict[str, object]:
+        """As it is kept in the counts of a delivery's run."""
+        if self.to is None:
+            return {}
+        return {"listed": list(self.names), "listed_to": self.to.isoformat(sep=" ", timespec="microseconds")}
+
+
+def outbox_providers(warehouse: Warehouse, project: Project) -> Listing:
     """The providers that messages were queued for, by name; one that the rules no longer have, if some are open."""
     schema = project.policy.state.schema_
     messages, deliveries = Relation(schema, "messages"), Relation(schema, "deliveries")
-    rows = _rows(warehouse, "SELECT DISTINCT m.provider FROM m ORDER BY m.provider", m=messages)
+    counts = _rows(
+        warehouse,
+        "SELECT r.counts FROM r WHERE r.status = 'delivered' AND :mark IS NOT NULL ORDER BY r.now DESC, r.finished_at DESC LIMIT 1",
+        r=Relation(schema, "runs"),
+        mark=warehouse.json_text(exp.column("counts", table="r"), "listed_to"),
+    )
+    before = json.loads(counts[0]["counts"]) if counts else {}
+    since = dt.datetime.fromisoformat(before["listed_to"]) if before else dt.datetime(1900, 1, 1)
+    to = _rows(warehouse, "SELECT MAX(m.queued_at) AS latest FROM m", m=messages)[0]["latest"]
+    rows = _rows(
+        warehouse, "SELECT DISTINCT m.provider FROM m WHERE m.queued_at >= :since", m=messages, since=literal(since)
+    )
     known = set(project.policy.providers) | {channel.provider for channel in project.policy.channels.values()}
     found = []
-    for name in (str(row["provider"]) for row in rows):
+    for name in sorted({*before.get("listed", ()), *(str(row["provider"]) for row in rows)}):
         if name not in known:
             still_open = _rows(
                 warehouse,
@@ -186,7 +216,7 @@ def outbox_providers(warehouse: Warehouse, project: Project) -> list[str]:
             if not still_open[0]["messages"]:
                 continue
         found.append(name)
-    return found
+    return Listing(tuple(found), to)
 
 
 def _rows(warehouse: Warehouse, text: str, **parts: exp.Expr | Relation) -> list[dict[str, Any]]:

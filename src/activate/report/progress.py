@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -28,11 +28,35 @@ class Reporter:
         """`done` of an audience's `total` changes have been dealt with."""
 
 
+class _Rates:
+    """How fast tasks go, counted from when each was first told of."""
+
+    def __init__(self) -> None:
+        self._began: dict[str, tuple[float, int]] = {}
+
+    def told(self, task: str, done: int, total: int, now: float) -> str:
+        """The rate and, until the end, the time left, e.g. `1,200/s, 40 s left`; nothing while there is no telling."""
+        began, before = self._began.setdefault(task, (now, done))
+        if now - began < 1 or done <= before:
+            return ""
+        rate = (done - before) / (now - began)
+        text = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"
+        return text if done >= total else f"{text}, {_spoken((total - done) / rate)} left"
+
+
+def _spoken(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3600:.1f} h"
+
+
 class _Lines(Reporter):
     """Writes a plain line, but not more than one every few seconds for each task."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
+        self._monotonic = monotonic
+        self._rates = _Rates()
         self._last: dict[str, float] = {}
         self._lock = threading.Lock()
 
@@ -47,11 +71,12 @@ class _Lines(Reporter):
 
     def _line(self, task: str, done: int, total: int, name: str) -> None:
         with self._lock:
-            now = time.monotonic()
+            now = self._monotonic()
+            rate = "" if name else self._rates.told(task, done, total, now)
             if done < total and now - self._last.setdefault(task, now) < _EVERY_SECONDS:
                 return
             self._last[task] = now
-            told = f" ({name})" if name and done < total else ""
+            told = f" ({name or rate})" if rate or (name and done < total) else ""
             print(f"{task}: {done:,} of {total:,}{told}", file=self._stream, flush=True)
 
 
@@ -60,6 +85,7 @@ class _Bars(Reporter):
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
+        self._rates = _Rates()
         self._tasks: dict[str, TaskID] = {}
         self._lock = threading.Lock()
 
@@ -76,7 +102,8 @@ class _Bars(Reporter):
         with self._lock:
             if task not in self._tasks:
                 self._tasks[task] = self._bars.add_task(task, total=total, name="")
-            self._bars.update(self._tasks[task], completed=done, total=total, name=name)
+            said = name or ("" if task == "deciding" else self._rates.told(task, done, total, time.monotonic()))
+            self._bars.update(self._tasks[task], completed=done, total=total, name=said)
 
 
 @contextmanager

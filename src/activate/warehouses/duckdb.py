@@ -64,9 +64,10 @@ class DuckDB(DuckDBDialect, Warehouse):
             except duckdb.Error as error:
                 raise SettingsError(f"cannot open the DuckDB file {path!r}: {_first_line(error)}") from None
         if "checkpoint_threshold" not in (settings or {}):
-            # Syncs and deliveries commit often: by default DuckDB would rewrite its file every 16 MB of them. (Set, not
-            # configured: two connections of one process to a file must have the same configuration.)
-            connection.execute("SET GLOBAL checkpoint_threshold = '256MB'")
+            # Syncs and deliveries commit often: by default DuckDB would write its file anew every 16 MB of them. What is not in
+            # the file yet is held in memory. (Set, not configured: two connections of one process to a file must have the
+            # same configuration.)
+            connection.execute("SET GLOBAL checkpoint_threshold = '32MB'")
         warehouse = cls(connection, path)
         for target, alias, read_only in attach:
             options = " (READ_ONLY)" if read_only else ""
