@@ -53,9 +53,9 @@ def _spoken(seconds: float) -> str:
 class _Lines(Reporter):
     """Writes a plain line, but not more than one every few seconds for each task."""
 
-    def __init__(self, stream: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, stream: TextIO, monotonic: Callable[[], float] | None = None) -> None:
         self._stream = stream
-        self._monotonic = monotonic
+        self._monotonic = monotonic or time.monotonic
         self._rates = _Rates()
         self._last: dict[str, float] = {}
         self._lock = threading.Lock()
