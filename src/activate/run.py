@@ -14,7 +14,7 @@ from activate.compile.clock import zones
 from activate.compile.pipeline import compile_tick
 from activate.decide import execute
 from activate.decision import Tick
-from activate.deliver import send
+from activate.deliver import hand_over, send
 from activate.deliver.pace import Paces
 from activate.errors import SettingsError, TimeOrderError
 from activate.load.project import inspect, load_project
@@ -244,13 +244,14 @@ def deliver(
 
 
 @contextlib.contextmanager
-def shared_paces(warehouse: Warehouse, project: Project) -> Iterator[Paces]:
+def shared_paces(warehouse: Warehouse, project: Project, clock: hand_over.Clock | None = None) -> Iterator[Paces]:
     """The paces of accounts: kept in the warehouse where several processes can use it, in memory elsewhere."""
+    clock = clock or hand_over.Clock()
     if warehouse.one_process:
-        yield Paces(time.monotonic, time.sleep)
+        yield Paces(clock.monotonic, clock.sleep)
         return
     with contextlib.closing(Reservations(warehouse.clone, project.policy.state.schema_)) as reservations:
-        yield Paces(time.monotonic, time.sleep, reservations.reserve)
+        yield Paces(clock.monotonic, clock.sleep, reservations.reserve)
 
 
 def _provider(project: Project, name: str) -> Provider:

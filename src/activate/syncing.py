@@ -124,7 +124,7 @@ def sync(
     if not lanes:
         return []
     with (
-        shared_paces(warehouse, project) as paces,
+        shared_paces(warehouse, project, clock) as paces,
         ThreadPoolExecutor(min(8, len(lanes)), thread_name_prefix="audience") as pool,
     ):
 

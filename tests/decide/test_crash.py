@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import signal
 
+import pytest
+
 from activate.run import decide
 from activate.testing.faults import kill_before
 from tests.decide import shop
@@ -31,29 +33,32 @@ def die(uri: str, number: int) -> None:
     print(calls(), flush=True)
 
 
-def test_a_tick_killed_before_any_of_its_statements_leaves_all_or_nothing(uri: str) -> None:
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 4])
+def test_a_tick_killed_before_any_of_its_statements_leaves_all_or_nothing(uri: str, every: int) -> None:
     prepare(uri)
     context = multiprocessing.get_context("forkserver")
     warehouse = shop.connect(uri)
     before = shop.state(warehouse)
     warehouse.close()
-    killed = 0
+    number = 1
     while True:
-        child = context.Process(target=die, args=(uri, killed + 1))
+        child = context.Process(target=die, args=(uri, number))
         child.start()
         child.join()
         if child.exitcode == 0:
             break
         assert child.exitcode == -signal.SIGKILL
-        killed += 1
+        number += every
         warehouse = shop.connect(uri)
         found = shop.state(warehouse)
         warehouse.close()
         # Until the commit nothing is there; nothing but the lease is given back after it.
-        assert found == before or found["decisions"] != before["decisions"], f"half decided when killed at {killed}"
+        assert found == before or found["decisions"] != before["decisions"], (
+            f"half decided when killed before {number - every}"
+        )
         if found != before:
             before = found
-    assert killed > 50
+    assert number > 50
     warehouse = shop.connect(uri)
     after = shop.state(warehouse)
     assert len(after["messages"]) == len({row["message_id"] for row in after["messages"]}) > 0

@@ -16,7 +16,7 @@ from activate.feed.tokens import LONGEST, BadToken, Grant, Keys
 from tests.feed.conftest import SECRET, Box
 
 KEYS = Keys([SECRET])
-GOOD = {"sub": "ann", "aud": "activate-feed", "exp": int(time.time()) + 3600}
+GOOD = {"sub": "ann", "aud": "activate-feed", "exp": int(time.time()) + 2 * 86_400}
 
 
 def _part(value: Any) -> str:
@@ -65,7 +65,7 @@ FORGED = {
     "never expires": by_hand(without("exp")),
     "expires in a year": by_hand(GOOD | {"exp": int(time.time()) + 365 * 86_400}),
     "expires at infinity": by_hand(b'{"sub": "ann", "aud": "activate-feed", "exp": Infinity}'),
-    "not yet": by_hand(GOOD | {"nbf": int(time.time()) + 600}),
+    "not yet": by_hand(GOOD | {"nbf": int(time.time()) + 86_400}),
     "another audience": by_hand(GOOD | {"aud": "shop"}),
     "no audience": by_hand(without("aud")),
     "nobody": by_hand(without("sub")),

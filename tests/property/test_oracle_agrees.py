@@ -106,7 +106,14 @@ def worlds(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 
 @worlds(2_000)
+@pytest.mark.parametrize("open_warehouse", ["duckdb"], indirect=True)
 def test_two_thousand_worlds(open_warehouse: Callable[[], Warehouse], seed: int) -> None:
+    agree(open_warehouse(), seed)
+
+
+@worlds(500)
+@pytest.mark.parametrize("open_warehouse", ["postgres"], indirect=True)
+def test_five_hundred_worlds_on_postgresql(open_warehouse: Callable[[], Warehouse], seed: int) -> None:
     agree(open_warehouse(), seed)
 
 

@@ -229,7 +229,7 @@ def _open(kind: str, request: pytest.FixtureRequest) -> Warehouse:
     return DuckDB.open(":memory:")
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])
 def empty_shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
     """The models without a row, and no state table: no tick has ever run."""
     warehouse = _open(request.param, request)

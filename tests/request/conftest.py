@@ -23,7 +23,7 @@ def world() -> Iterator[World]:
     found.warehouse.close()
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])
 def either_world(request: pytest.FixtureRequest) -> Iterator[World]:
     """On each warehouse."""
     if request.param == "postgres":

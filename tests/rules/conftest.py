@@ -15,7 +15,7 @@ from activate.warehouses.postgres import Postgres
 Build = Callable[..., Scenario]
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])
 def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
     """An empty warehouse of each kind."""
     if request.param == "duckdb":

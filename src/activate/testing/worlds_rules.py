@@ -87,7 +87,7 @@ def make_policy(rng: Random, campaigns: Sequence[str]) -> Policy:
             },
             "time_window": None if chance(rng, 3) else make_window(rng),
             "frequency_caps": [make_cap(rng, campaigns) for _ in range(pick(rng, 0, 1, 1, 2, 2, 3))],
-            "global_control": pick(rng, None, None, None, 0.0, 0.2),
+            "global_control": pick(rng, 0.2, None, 0.0, None, 0.2),
             "scan": {
                 "overlap": pick(rng, 0, 3600, 86_400),
                 "max_lateness": pick(rng, 3600, 86_400, 604_800, 604_800),
