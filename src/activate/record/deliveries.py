@@ -108,6 +108,7 @@ WHERE COALESCE(s.closed, 0) = 0
 """
 # The last tick before a message was queued left its entry open or had not seen it yet, so the entry is not older than
 # what that tick noted as its oldest open one.
+_ANY_SUPPRESSION = "SELECT 1 FROM state.suppressions LIMIT 1"
 _LIVE_FROM = """
 SELECT CASE WHEN COUNT(*) = COUNT(f.live_from) THEN MIN(f.live_from) END FROM (
   SELECT o.campaign, MAX(s.live_from) AS live_from
@@ -178,7 +179,7 @@ class Outbox:
         self._since = self._until = _BEGINNING
         self._bounds: list[_Bound] = []
         self._total = 0
-        self._wave: Text | None = None
+        self._waves: dict[bool, Text] = {}
 
     @contextlib.contextmanager
     def lease(self, wait_seconds: float) -> Iterator[None]:
@@ -238,7 +239,10 @@ class Outbox:
 
     def choose(self, columns: frozenset[str], context: bool) -> None:
         """Say what templates use: columns of the profile, and whether the row that brought the person in."""
-        self._wave = wave_query(self._project, self._warehouse, sorted(columns), context)
+        self._waves = {
+            asked: wave_query(self._project, self._warehouse, sorted(columns), context, asked)
+            for asked in (False, True)
+        }
         if not context:
             return
         live_from = self._warehouse.scalar(self._tree(_LIVE_FROM))
@@ -258,18 +262,20 @@ class Outbox:
         self._drop()
         self._create(WORK, rehearsed_work(campaign, user_id, step, kind, at))
         self._create(CONTEXT, rehearsed_context(self._warehouse, self._project, campaign, user_id))
-        self._wave = wave_query(self._project, self._warehouse, sorted(columns), context=True)
+        self._waves = {True: wave_query(self._project, self._warehouse, sorted(columns), context=True)}
         rows = self.wave(0, 1, at)
         self._drop()
         return rows
 
     def wave(self, after: int, size: int, at: dt.datetime) -> pa.Table:
         """The messages at places (after, after + size], with profile, address and verdict as of this moment."""
-        if self._wave is None:
+        if not self._waves:
             raise RuntimeError("choose() comes before wave()")
+        # Asked for each wave: an event that comes in meanwhile counts.
+        asked = len(self._waves) == 1 or self._warehouse.scalar(self._tree(_ANY_SUPPRESSION)) is not None
         values = {"after": after, "last": after + size, "at": at}
         constants = {name: self._warehouse.sql(literal(value)) for name, value in values.items()}
-        return self._warehouse.query(self._wave.bind(constants))
+        return self._warehouse.query(self._waves[asked].bind(constants))
 
     def claim(self, attempts: Mapping[str, int], at: dt.datetime) -> None:
         """Write down that these messages (by id, with the attempt's number) are about to be handed over."""

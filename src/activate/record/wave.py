@@ -22,11 +22,24 @@ _HOLE = "\ue000"  # a private character, which no name or text of a rule has any
 _NATIVE = ("bool", "int", "bigint", "smallint", "tinyint", "hugeint", "uint", "float", "double", "real", "date",
            "struct", "map", "varchar[", "text[")  # fmt: skip
 
-_WAVE = f"""
-WITH w AS (SELECT * FROM deliver_work WHERE place > :after AND place <= :last),
-x AS (SELECT w.place, :hash AS address_hash, :registered AS registered FROM w JOIN p ON p.profile_key = w.user_id AND p.number = 1),
+_ASKED = f"""
+, x AS (SELECT w.place, :hash AS address_hash, :registered AS registered FROM w JOIN p ON p.profile_key = w.user_id AND p.number = 1),
 la AS ({in_force("s.address_hash IN (SELECT x.address_hash FROM x)")}),
 lu AS ({in_force("s.address_hash IS NULL AND s.user_id IN (SELECT w.user_id FROM w)")})
+"""
+_LOST = """
+    WHEN la.lost_at >= COALESCE(x.registered, la.lost_at) OR lu.lost_at >= COALESCE(x.registered, lu.lost_at)
+      THEN 'address_suppressed'
+    WHEN (NOT la.refused_at IS NULL OR NOT lu.refused_at IS NULL) AND NOT (w.class = 'transactional' AND :spares)
+      THEN 'address_suppressed'
+"""
+_TOLD = """
+LEFT JOIN x ON x.place = w.place
+LEFT JOIN la ON la.channel = w.channel AND la.address_hash = x.address_hash
+LEFT JOIN lu ON lu.channel = w.channel AND lu.user_id = w.user_id
+"""
+_WAVE = """
+WITH w AS (SELECT * FROM deliver_work WHERE place > :after AND place <= :last){asked}
 SELECT w.place, w.message_id, w.campaign, w.step, w.variant, w.user_id, w.channel, w.class, w.tags, w.template,
   w.attempt, w.doubted, w.expires_at, p.time_zone, :context AS context,
   :address AS address,
@@ -35,30 +48,29 @@ SELECT w.place, w.message_id, w.campaign, w.step, w.variant, w.user_id, w.channe
     WHEN p.found IS NULL THEN 'no_profile'
     WHEN p.found > 1 THEN 'duplicate_profile'
     WHEN NOT :reachable THEN 'unreachable'
-    WHEN NOT :consented THEN 'consent_withdrawn'
-    WHEN la.lost_at >= COALESCE(x.registered, la.lost_at) OR lu.lost_at >= COALESCE(x.registered, lu.lost_at)
-      THEN 'address_suppressed'
-    WHEN (NOT la.refused_at IS NULL OR NOT lu.refused_at IS NULL) AND NOT (w.class = 'transactional' AND :spares)
-      THEN 'address_suppressed' END AS verdict
+    WHEN NOT :consented THEN 'consent_withdrawn' {lost} END AS verdict
 FROM w
 LEFT JOIN p ON p.profile_key = w.user_id AND p.number = 1
-LEFT JOIN x ON x.place = w.place
-LEFT JOIN la ON la.channel = w.channel AND la.address_hash = x.address_hash
-LEFT JOIN lu ON lu.channel = w.channel AND lu.user_id = w.user_id
+{told}
 LEFT JOIN deliver_context AS c ON c.place = w.place AND c.place > :after AND c.place <= :last
 ORDER BY w.place
 """
+
+_PIECES = ("asked", "lost", "told")
 
 _COUNTED = """
 SELECT COUNT(*) OVER (PARTITION BY :key) AS found, ROW_NUMBER() OVER (PARTITION BY :key ORDER BY :key) AS number
 """
 
 
-def wave_query(project: Project, dialect: Dialect, columns: Iterable[str], context: bool) -> Text:
+def wave_query(
+    project: Project, dialect: Dialect, columns: Iterable[str], context: bool, suppressions: bool = True
+) -> Text:
     """Return the query of the messages at places (:after, :last] at the instant :at, in order, printed once for all.
 
     `columns` are the profile's that templates use; they come as `profile.NAME`. `verdict` is null for a message that
-    may go out. The context is joined only with `context`.
+    may go out. The context is joined only with `context`, and suppressed addresses are asked about only with `suppressions`:
+    to hash every address is not free.
     """
     channels = project.policy.channels
     parts = {
@@ -73,7 +85,8 @@ def wave_query(project: Project, dialect: Dialect, columns: Iterable[str], conte
         else exp.false(),
         **{name: exp.Var(this=f"{_HOLE}{name}{_HOLE}") for name in ("after", "last", "at")},
     }
-    query = replace(sqlglot.parse_one(_WAVE, read="duckdb"), parts)
+    pieces_of = {"asked": _ASKED, "lost": _LOST, "told": _TOLD} if suppressions else dict.fromkeys(_PIECES, "")
+    query = replace(sqlglot.parse_one(_WAVE.format(**pieces_of), read="duckdb"), parts)
     assert isinstance(query, exp.Select)
     for table in query.find_all(exp.Table):
         if table.db == "state":
@@ -82,15 +95,15 @@ def wave_query(project: Project, dialect: Dialect, columns: Iterable[str], conte
         query.set("joins", [join for join in query.args["joins"] if join.this.name != CONTEXT])
     for column in columns:
         query.select(exp.column(exp.to_identifier(_named(column), quoted=True), table="p"), copy=False)
-    query.with_("p", profiles_query(project, dialect, columns), copy=False)
+    query.with_("p", profiles_query(project, dialect, columns, suppressions), copy=False)
     found = query.args["with_"]
     found.set("expressions", sorted(found.expressions, key=lambda each: _WITH.index(each.alias)))
     pieces = dialect.sql(query).split(_HOLE)
     return Text(tuple(pieces[::2]), tuple(pieces[1::2]))
 
 
-def profiles_query(project: Project, dialect: Dialect, columns: Iterable[str]) -> exp.Select:
-    """The profiles of the people in `w`, with address, consent and the columns asked for."""
+def profiles_query(project: Project, dialect: Dialect, columns: Iterable[str], suppressions: bool) -> exp.Select:
+    """The profiles of the people in `w`, with address (hashed, too, with `suppressions`), consent and the columns asked for."""
     policy = project.policy
     model = project.models[policy.profiles.model]
     key = text_of(dialect, model, policy.profiles.key)
@@ -103,9 +116,12 @@ def profiles_query(project: Project, dialect: Dialect, columns: Iterable[str]) -
             address.copy().as_(f"address_{number}"),
             has.as_(f"has_{number}"),
             _consent(dialect, model, channel).as_(f"ok_{number}"),
-            hash_of(name, address, dialect).as_(f"hash_{number}"),
-            _registered(dialect, model, channel).as_(f"registered_{number}"),
         )
+        if suppressions:
+            query = query.select(
+                hash_of(name, address, dialect).as_(f"hash_{number}"),
+                _registered(dialect, model, channel).as_(f"registered_{number}"),
+            )
     for column in columns:
         query = query.select(readable(dialect, model, column).as_(_named(column), quoted=True))
     found = replace(sqlglot.parse_one(_COUNTED, read="duckdb"), {"key": key})
