@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from activate.destinations.registry import create as create_destination
 from activate.providers.base import HttpAnswer, Outgoing, Provider, Unusable
 from activate.providers.registry import create
 
@@ -37,6 +38,14 @@ def test_the_signature_is_that_of_standard_webhooks() -> None:
     signed = provider.sign(request, 1614265330)
     assert signed.headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
     assert signed.headers["webhook-timestamp"] == "1614265330"
+
+
+def test_bodies_go_out_in_gzip_only_where_the_service_is_said_to_take_it() -> None:
+    assert not _provider().compresses
+    assert _provider(compress=True).compresses
+    hook = {"type": "webhook", "url": "https://example.com/x", "secret": "a" * 24}
+    assert not create_destination("crm", hook).abilities.compresses
+    assert create_destination("crm", {**hook, "compress": "true"}).abilities.compresses
 
 
 def test_a_plain_text_secret_signs_as_it_is() -> None:

@@ -165,7 +165,7 @@ class Line:
     def _post(self, carrier: Carrier, request: Request) -> Answer:
         if isinstance(request, HttpRequest):
             posted_at = int(self.clock.now().replace(tzinfo=dt.UTC).timestamp())
-            if self.provider.capabilities.compresses:
+            if self.provider.compresses:
                 request = compressed(request)
             request = self.provider.sign(self.tokens.authorize(request, posted_at, carrier.carry), posted_at)
         try:

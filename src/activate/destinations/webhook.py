@@ -49,6 +49,7 @@ class AudienceWebhook(Destination):
         Option("headers", "Further headers, e.g. `Authorization`; values may use env_var.", "mapping", default={},
                check=check_headers),
         Option("batch", "Rows per request.", "whole", default=75, low=1, high=10_000),
+        Option("compress", "Whether the service takes bodies in gzip (signed as they are sent).", "flag", default=False),
     )  # fmt: skip
     defaults: ClassVar[Limits] = Limits(batch=75, concurrency=4)
     notes = """\
@@ -84,7 +85,8 @@ A 2xx answer means that all were taken, unless it says otherwise:
 
     @classmethod
     def abilities_of(cls, options: Mapping[str, Any]) -> Abilities:
-        return Abilities(shape="json", reads_back=bool(options.get("members_url")))
+        compresses = str(options.get("compress")).lower() == "true"
+        return Abilities(shape="json", reads_back=bool(options.get("members_url")), compresses=compresses)
 
     def build(self, changes: Changes, at: dt.datetime) -> HttpRequest:
         del at

@@ -243,6 +243,11 @@ class Provider(abc.ABC):
         """Whether a message may be handed over again under the same id without being doubled."""
         return self.capabilities.idempotent
 
+    @property
+    def compresses(self) -> bool:
+        """Whether bodies may be sent in gzip."""
+        return self.capabilities.compresses
+
     def refuses(self, message: Outgoing) -> str | None:
         """Return an error code for a message that this provider can never carry, else None."""
         return next((f"no_{block}" for block in self.capabilities.needs if not message.content.get(block)), None)

@@ -43,6 +43,7 @@ class Webhook(Provider):
         Option("headers", "Further headers, e.g. `Authorization`; values may use env_var.", "mapping", default={},
                check=check_headers),
         Option("batch", "Messages per request.", "whole", default=75, low=1, high=10_000),
+        Option("compress", "Whether the service takes bodies in gzip (signed as they are sent).", "flag", default=False),
         Option("idempotent", "Whether the service takes each `message_id` once, however often it is posted.", "flag",
                default=False),
     )  # fmt: skip
@@ -72,6 +73,10 @@ A 2xx answer means that all were taken, unless `{"results": [{"message_id": ...,
         self._key = signing_key(self.options["secret"])
         self._headers = {name: str(value) for name, value in self.options["headers"].items()}
         self._headers |= {"Content-Type": "application/json", "User-Agent": "dbt-activate"}
+
+    @property
+    def compresses(self) -> bool:
+        return super().compresses or bool(self.options["compress"])
 
     @property
     def idempotent(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlglot import exp
 
 from activate.project import Relation
-from activate.tables import DECISIONS, DELIVERIES, MESSAGES, RUNS, SCANS, Table
+from activate.tables import DELIVERIES, MESSAGES, RUNS, SCANS, Table
 from activate.warehouses.base import Warehouse, literal
 
 Row = dict[str, Any]
@@ -92,8 +92,3 @@ class State:
             .group_by(column("campaign"))
         )
         return {row["campaign"]: row for row in self.ask(query)}
-
-    def decision_of_message(self, person: str) -> dict[str, Row]:
-        """The decisions to send of one person, by message id."""
-        rows = self.rows(DECISIONS, user_id=person, outcome="send")
-        return {row["message_id"]: row for row in rows}

@@ -144,10 +144,6 @@ class Batch:
         """What is approved just before a tick."""
         return [each for each in self.approvals if each.tick == tick]
 
-    def world_of(self, user_id: str) -> str:
-        """The name of the world that a person lives in."""
-        return f"w{int(user_id) // 100}" if self.integer_keys else user_id.split("_", 1)[0]
-
     def types(self, columns: Mapping[str, str]) -> dict[str, str]:
         """The column types as this batch's tables have them."""
         types = dict(columns)
