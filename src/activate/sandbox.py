@@ -304,14 +304,20 @@ def _money(value: Any, symbol: str = "$", places: int = 2) -> str:
     """`1234.5 | money` is `$1,234.50`; halves are rounded away from zero, as on a receipt."""
     if isinstance(value, Undefined):
         str(value)  # raises what it stands for
-    if type(value) is float and places == 2 and 0 <= value < 1e12 and round(value, 2) == value:
-        return f"{symbol}{value:,.2f}"  # the usual price: nothing to round, so no exact arithmetic is needed
+    if type(value) is float and places == 2 and 0 <= value < 1e12 and (written := _price(value)) is not None:
+        return f"{symbol}{written}"
     amount = Decimal(str(value)) if isinstance(value, float) else Decimal(value)
     if not amount.is_finite() or isinstance(value, bool) or not 0 <= places <= 6:
         raise TemplateLimit("not an amount of money")
     rounded = amount.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
     sign = "-" if rounded < 0 else ""
     return f"{sign}{symbol}{abs(rounded):,f}"
+
+
+@functools.lru_cache(maxsize=4_096)
+def _price(value: float) -> str | None:
+    """The usual price, of which there are few: nothing to round, so no exact arithmetic is needed. None: not one."""
+    return f"{value + 0.0:,.2f}" if round(value, 2) == value else None  # negative zero, which equals zero, becomes zero
 
 
 @pass_context

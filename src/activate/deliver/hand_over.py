@@ -106,13 +106,15 @@ class Line:
         done: list[Outcome] = []
         doubted: set[str] = set()
         waiting = batch
-        last = _all(batch, "failed", "provider_stopped", excused=True)
+        last: Handed | None = None
+        # Worth another try in this run: what was not taken, or may be taken twice without harm.
+        open_ends = ("failed", "unknown") if self.provider.idempotent else ("failed",)
         for attempt in range(TRIES):
             if self.breaker.is_open:
                 break
             last, wait = self._try_once(carrier, waiting, at, request)
             request = None
-            again = {outcome.message_id for outcome in last.outcomes if self._worth_another(outcome)}
+            again = {outcome.message_id for outcome in last.outcomes if outcome.status in open_ends}
             if not again or wait is None or attempt == TRIES - 1:
                 break
             done += [outcome for outcome in last.outcomes if outcome.message_id not in again]
@@ -120,10 +122,11 @@ class Line:
             doubted |= {outcome.message_id for outcome in last.outcomes if outcome.status == "unknown"}
             waiting = [message for message in waiting if message.message_id in again]
             self._rest(max(wait, self.clock.chance() * _FIRST_BACKOFF * 2**attempt))
+        last = last or _all(waiting, "failed", "provider_stopped", excused=True)
         if doubted:
             # An earlier try may have been taken, so a later one that was not says nothing about the message.
             last = Handed([_doubtful(outcome, doubted) for outcome in last.outcomes], last.excused)
-        return Handed([self.scrub.outcome(outcome) for outcome in (*done, *last.outcomes)], last.excused)
+        return Handed(self.scrub.outcomes([*done, *last.outcomes]), last.excused)
 
     def _rest(self, seconds: float) -> None:
         self.clock.rest(seconds, self.breaker.opened)
@@ -192,10 +195,6 @@ class Line:
         # A flaw in a provider's code must not leave claims without an outcome.
         self.breaker.trip(f"the provider's code failed ({type(error).__name__})")
         return _all(batch, "unknown", "internal_error"), None
-
-    def _worth_another(self, outcome: Outcome) -> bool:
-        """Whether to try again in this run: it was not taken, or may be taken twice without harm."""
-        return outcome.status == "failed" or (outcome.status == "unknown" and self.provider.idempotent)
 
     def _note(self, outcomes: Sequence[Outcome]) -> None:
         if any(outcome.status in ("accepted", "rejected") for outcome in outcomes):

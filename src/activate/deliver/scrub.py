@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -56,10 +56,16 @@ class Scrubber:
         """The text without any secret."""
         return self._pattern.sub(HIDDEN, text) if self._pattern is not None and text else text
 
-    def outcome(self, outcome: Outcome) -> Outcome:
-        """An outcome without any secret."""
-        if outcome.error_code is None and outcome.error is None and outcome.provider_message_id is None:
-            return outcome
+    def outcomes(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Outcomes without any secret."""
+        return [
+            one
+            if one.provider_message_id is None and one.error_code is None and one.error is None
+            else self._clean(one)
+            for one in outcomes
+        ]
+
+    def _clean(self, outcome: Outcome) -> Outcome:
         own_id = outcome.provider_message_id
         return outcome._replace(
             provider_message_id=own_id if own_id is None or self.text(own_id) == own_id else None,

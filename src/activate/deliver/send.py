@@ -8,10 +8,11 @@ writing have a thread (and a connection) each, because the warehouse works witho
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -35,6 +36,7 @@ from activate.warehouses.base import Warehouse
 MAX_WAVE = 5_000
 _MAX_READ = 25_000  # several waves are read at once: each reading looks through the profiles
 _WAVE_SECONDS = 2.0
+_RECORDS = 2  # writes of outcomes under way
 _PROBES = 3
 _COOL_SECONDS = 20.0
 Progress = Callable[[str, int, int], None]
@@ -152,6 +154,14 @@ class _Wave:
     posting: Future[list[Future[Handed]]]
 
 
+class _Place(NamedTuple):
+    """The rows that were read last, and where in their page they end."""
+
+    page: Page
+    ends: int
+    rows: pa.Table
+
+
 class _Delivery:
     """One provider's delivery, from the lease to the report."""
 
@@ -174,7 +184,7 @@ class _Delivery:
         self._size = self._bounded(2 * self._least)
         self._landed_at = clock.monotonic()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"record-{provider.name}")
-        self._recording: Future[None] | None = None
+        self._recording: deque[Future[None]] = deque()
 
     def stop(self, why: str) -> None:
         """Begin nothing more."""
@@ -296,23 +306,26 @@ class _Delivery:
         """Yield each wave with how many messages are done after it; the next are read while this one is worked on."""
         done = 0
         with ThreadPoolExecutor(1) as reader:
-            turning = reader.submit(self._turn_page)
-            while not self._line.breaker.is_open and (page := turning.result()) is not None:
-                place, size = 0, self._size
-                ahead = reader.submit(self._outbox.wave, place, size, self._at())
-                while place < page.rows and not self._line.breaker.is_open:
-                    rows, place = ahead.result(), place + size
-                    size = self._size
-                    if place < page.rows:
-                        ahead = reader.submit(self._outbox.wave, place, size, self._at())
-                    else:
-                        turning = reader.submit(self._turn_page)
-                    for start in range(0, rows.num_rows, MAX_WAVE):
-                        if self._line.breaker.is_open:
-                            break
-                        wave = rows.slice(start, MAX_WAVE)
-                        done += wave.num_rows
-                        yield wave, done
+            ahead = reader.submit(self._read, None)
+            while not self._line.breaker.is_open and (place := ahead.result()) is not None:
+                ahead = reader.submit(self._read, place)
+                for start in range(0, place.rows.num_rows, MAX_WAVE):
+                    if self._line.breaker.is_open:
+                        break
+                    wave = place.rows.slice(start, MAX_WAVE)
+                    done += wave.num_rows
+                    yield wave, done
+
+    def _read(self, last: _Place | None) -> _Place | None:
+        """Read what comes next, from the next page when this one is used up; None behind the last."""
+        size = self._size
+        if last is not None and last.ends < last.page.rows:
+            page, begins = last.page, last.ends
+        elif (turned := self._turn_page()) is not None:
+            page, begins = turned, 0
+        else:
+            return None
+        return _Place(page, begins + size, self._outbox.wave(begins, size, self._at()))
 
     def _turn_page(self) -> Page | None:
         """Make the next part of the outbox ready to be read, and the templates that it needs."""
@@ -391,15 +404,17 @@ class _Delivery:
         at: dt.datetime,
         lost: Sequence[Lost] = (),
     ) -> None:
-        """Write outcomes down, in the background; only one such write is under way at a time."""
-        self._recorded()
-        self._recording = self._writer.submit(self._outbox.record, outcomes, attempts, final, at, lost)
+        """Write outcomes down, in the background and in order; a few such writes at most are under way."""
+        if not outcomes:
+            return
+        self._recorded(_RECORDS - 1)
+        self._recording.append(self._writer.submit(self._outbox.record, outcomes, attempts, final, at, lost))
         self._counts.update(outcome.status for outcome in outcomes)
 
-    def _recorded(self) -> None:
-        """Wait until all outcomes so far are on disk; raises what went wrong."""
-        if self._recording is not None:
-            self._recording.result()
+    def _recorded(self, but: int = 0) -> None:
+        """Wait until all outcomes so far (all but the last few) are on disk; raises what went wrong."""
+        while len(self._recording) > but:
+            self._recording.popleft().result()
 
     def _at(self) -> dt.datetime:
         """This moment; never before a message was queued, so that state stays in order when clocks differ."""

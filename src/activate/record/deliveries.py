@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import enum
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -123,6 +124,14 @@ WHERE e.recorded_at >= :since
 """
 
 
+class _Asked(enum.Enum):
+    """What a wave's query looks into, as the last arguments of `wave_query`: suppressions, several profiles of a person."""
+
+    NOTHING = (False, False)
+    PROFILES = (False, True)
+    ALL = (True, True)
+
+
 class _Bound(NamedTuple):
     """A place in the order of messages: behind all of a rank (`id` None), or before its ids from `id` on.
 
@@ -179,7 +188,10 @@ class Outbox:
         self._since = self._until = _BEGINNING
         self._bounds: list[_Bound] = []
         self._total = 0
-        self._waves: dict[bool, Text] = {}
+        self._any_suppression = warehouse.sql(self._tree(_ANY_SUPPRESSION))
+        self._rows = 0
+        self._chosen: tuple[frozenset[str], bool] | None = None
+        self._waves: dict[_Asked, Text] = {}
 
     @contextlib.contextmanager
     def lease(self, wait_seconds: float) -> Iterator[None]:
@@ -224,6 +236,7 @@ class Outbox:
             rows = self._warehouse.scalar(self._tree("SELECT COUNT(*) FROM deliver_work"))
             assert isinstance(rows, int)
             if rows:
+                self._rows = rows
                 break
         kinds = self._warehouse.query(self._tree("SELECT DISTINCT template, channel, variant FROM deliver_work"))
         found = zip(*(kinds.column(name).to_pylist() for name in Kind._fields), strict=True)
@@ -239,10 +252,12 @@ class Outbox:
 
     def choose(self, columns: frozenset[str], context: bool) -> None:
         """Say what templates use: columns of the profile, and whether the row that brought the person in."""
-        self._waves = {
-            asked: wave_query(self._project, self._warehouse, sorted(columns), context, asked)
-            for asked in (False, True)
-        }
+        if self._chosen != (columns, context):
+            self._chosen = (columns, context)
+            self._waves = {
+                asked: wave_query(self._project, self._warehouse, sorted(columns), context, *asked.value)
+                for asked in _Asked
+            }
         if not context:
             return
         live_from = self._warehouse.scalar(self._tree(_LIVE_FROM))
@@ -262,7 +277,8 @@ class Outbox:
         self._drop()
         self._create(WORK, rehearsed_work(campaign, user_id, step, kind, at))
         self._create(CONTEXT, rehearsed_context(self._warehouse, self._project, campaign, user_id))
-        self._waves = {True: wave_query(self._project, self._warehouse, sorted(columns), context=True)}
+        self._rows, self._chosen = 1, None
+        self._waves = {_Asked.ALL: wave_query(self._project, self._warehouse, sorted(columns), context=True)}
         rows = self.wave(0, 1, at)
         self._drop()
         return rows
@@ -271,11 +287,15 @@ class Outbox:
         """The messages at places (after, after + size], with profile, address and verdict as of this moment."""
         if not self._waves:
             raise RuntimeError("choose() comes before wave()")
-        # Asked for each wave: an event that comes in meanwhile counts.
-        asked = len(self._waves) == 1 or self._warehouse.scalar(self._tree(_ANY_SUPPRESSION)) is not None
         values = {"after": after, "last": after + size, "at": at}
         constants = {name: self._warehouse.sql(literal(value)) for name, value in values.items()}
-        return self._warehouse.query(self._waves[asked].bind(constants))
+        # Asked for each wave: an event that comes in meanwhile counts.
+        if len(self._waves) == 1 or self._warehouse.scalar(self._any_suppression) is not None:
+            return self._warehouse.query(self._waves[_Asked.ALL].bind(constants))
+        rows = self._warehouse.query(self._waves[_Asked.NOTHING].bind(constants))
+        if rows.num_rows > min(size, self._rows - after):  # somebody has several profiles
+            return self._warehouse.query(self._waves[_Asked.PROFILES].bind(constants))
+        return rows
 
     def claim(self, attempts: Mapping[str, int], at: dt.datetime) -> None:
         """Write down that these messages (by id, with the attempt's number) are about to be handed over."""

@@ -45,18 +45,21 @@ SELECT w.place, w.message_id, w.campaign, w.step, w.variant, w.user_id, w.channe
   :address AS address,
   CASE WHEN w.expires_at <= :at THEN 'expired'
     WHEN w.send_by <= :at THEN 'window_closed'
-    WHEN p.found IS NULL THEN 'no_profile'
-    WHEN p.found > 1 THEN 'duplicate_profile'
+    WHEN p.profile_key IS NULL THEN 'no_profile' {duplicate}
     WHEN NOT :reachable THEN 'unreachable'
     WHEN NOT :consented THEN 'consent_withdrawn' {lost} END AS verdict
 FROM w
-LEFT JOIN p ON p.profile_key = w.user_id AND p.number = 1
+LEFT JOIN p ON {joined}
 {told}
 LEFT JOIN deliver_context AS c ON c.place = w.place AND c.place > :after AND c.place <= :last
 ORDER BY w.place
 """
 
-_PIECES = ("asked", "lost", "told")
+_CHECKED = {"asked": _ASKED, "lost": _LOST, "told": _TOLD}
+_COUNTED_PIECES = {
+    "duplicate": "WHEN p.found > 1 THEN 'duplicate_profile'", "joined": "p.profile_key = w.user_id AND p.number = 1",
+}  # fmt: skip
+_PLAIN_PIECES = {"duplicate": "", "joined": "p.place = w.place"}
 
 _COUNTED = """
 SELECT COUNT(*) OVER (PARTITION BY :key) AS found, ROW_NUMBER() OVER (PARTITION BY :key ORDER BY :key) AS number
@@ -64,13 +67,15 @@ SELECT COUNT(*) OVER (PARTITION BY :key) AS found, ROW_NUMBER() OVER (PARTITION 
 
 
 def wave_query(
-    project: Project, dialect: Dialect, columns: Iterable[str], context: bool, suppressions: bool = True
-) -> Text:
+    project: Project, dialect: Dialect, columns: Iterable[str], context: bool, suppressions: bool = True,
+    counted: bool = True,
+) -> Text:  # fmt: skip
     """Return the query of the messages at places (:after, :last] at the instant :at, in order, printed once for all.
 
     `columns` are the profile's that templates use; they come as `profile.NAME`. `verdict` is null for a message that
     may go out. The context is joined only with `context`, and suppressed addresses are asked about only with `suppressions`:
-    to hash every address is not free.
+    to hash every address is not free. To count each person's profiles is not either: unless `counted`, which
+    `suppressions` need, a person with several profiles has several rows, and nothing else tells.
     """
     channels = project.policy.channels
     parts = {
@@ -85,7 +90,9 @@ def wave_query(
         else exp.false(),
         **{name: exp.Var(this=f"{_HOLE}{name}{_HOLE}") for name in ("after", "last", "at")},
     }
-    pieces_of = {"asked": _ASKED, "lost": _LOST, "told": _TOLD} if suppressions else dict.fromkeys(_PIECES, "")
+    pieces_of = (_CHECKED if suppressions else dict.fromkeys(_CHECKED, "")) | (
+        _COUNTED_PIECES if counted else _PLAIN_PIECES
+    )
     query = replace(sqlglot.parse_one(_WAVE.format(**pieces_of), read="duckdb"), parts)
     assert isinstance(query, exp.Select)
     for table in query.find_all(exp.Table):
@@ -95,15 +102,20 @@ def wave_query(
         query.set("joins", [join for join in query.args["joins"] if join.this.name != CONTEXT])
     for column in columns:
         query.select(exp.column(exp.to_identifier(_named(column), quoted=True), table="p"), copy=False)
-    query.with_("p", profiles_query(project, dialect, columns, suppressions), copy=False)
+    query.with_("p", _profiles(project, dialect, columns, suppressions, counted), copy=False)
     found = query.args["with_"]
     found.set("expressions", sorted(found.expressions, key=lambda each: _WITH.index(each.alias)))
     pieces = dialect.sql(query).split(_HOLE)
     return Text(tuple(pieces[::2]), tuple(pieces[1::2]))
 
 
-def profiles_query(project: Project, dialect: Dialect, columns: Iterable[str], suppressions: bool) -> exp.Select:
-    """The profiles of the people in `w`, with address (hashed, too, with `suppressions`), consent and the columns asked for."""
+def _profiles(
+    project: Project, dialect: Dialect, columns: Iterable[str], suppressions: bool, counted: bool
+) -> exp.Select:
+    """The profiles of the people in `w`, with address (hashed, too, with `suppressions`), consent and the columns asked for.
+
+    One row for each profile with `counted`, else one for each message and profile, with the message's place.
+    """
     policy = project.policy
     model = project.models[policy.profiles.model]
     key = text_of(dialect, model, policy.profiles.key)
@@ -124,6 +136,11 @@ def profiles_query(project: Project, dialect: Dialect, columns: Iterable[str], s
             )
     for column in columns:
         query = query.select(readable(dialect, model, column).as_(_named(column), quoted=True))
+    if not counted:
+        place = exp.column("place", table="w")
+        return (
+            query.select(place).from_("w").join(model.relation.table("t"), on=key.eq(exp.column("user_id", table="w")))
+        )
     found = replace(sqlglot.parse_one(_COUNTED, read="duckdb"), {"key": key})
     assert isinstance(found, exp.Select)
     members = exp.In(this=key.copy(), query=exp.Subquery(this=exp.select("user_id").from_("w")))

@@ -99,7 +99,7 @@ class Warehouse(Dialect, abc.ABC):
         """The statement's text."""
         return statement if isinstance(statement, str) else self.sql(statement)
 
-    def scalar(self, statement: exp.Expr) -> object:
+    def scalar(self, statement: exp.Expr | str) -> object:
         """Return the single value of a one-row query, or None for no row."""
         result = self.query(statement)
         return result.column(0)[0].as_py() if result.num_rows else None
