@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from activate.deliver.batches import Batch
 from activate.deliver.carry import Carrier
-from activate.deliver.hand_over import Batch, Handed, Line
+from activate.deliver.hand_over import Handed, Line
 
 
 class Crew:

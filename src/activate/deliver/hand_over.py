@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from activate.deliver.batches import request_for
 from activate.deliver.carry import Carrier, InDoubt, NotTaken, Refused
 from activate.deliver.http import compressed, retry_after
 from activate.deliver.pace import Breaker, Pace, Window
@@ -64,13 +65,6 @@ class Handed(NamedTuple):
     excused: frozenset[str] = frozenset()
 
 
-class Batch(NamedTuple):
-    """Messages for one request, and the request; None if it could not be made."""
-
-    messages: Sequence[Outgoing]
-    request: Request | None
-
-
 class Line:
     """The way to one provider: its pace, its window and its breaker, shared by its threads.
 
@@ -88,13 +82,6 @@ class Line:
         self.tokens = Tokens(provider, clock.monotonic, self.scrub.add)
         self.requests = 0
         self._count = threading.Lock()
-
-    def build(self, batch: Sequence[Outgoing], at: dt.datetime) -> Request | None:
-        """The request for a batch; None if it cannot be made, which `hand_over` then looks into."""
-        try:
-            return self.provider.build(batch, at)
-        except Exception:
-            return None
 
     def hand_over(
         self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime, request: Request | None = None
@@ -136,7 +123,7 @@ class Line:
     ) -> tuple[Handed, float | None]:
         """One request. The wait is what the provider asks for before another, or None when nothing is left to try."""
         try:
-            request = request or self.provider.build(batch, at)
+            request = request or request_for(self.provider, batch, at)
         except Exception as error:  # a message that cannot be put into a request spoils only itself
             return self._halve(carrier, batch, at, f"cannot_build_{type(error).__name__}".lower()), None
         try:

@@ -48,6 +48,16 @@ class Rendered:
     transactional: frozenset[str] = frozenset()
     doubted: frozenset[str] = frozenset()
 
+    @classmethod
+    def of(cls, rows: pa.Table) -> Rendered:
+        """What the rows of a wave tell before they are rendered."""
+        attempts = pc.add(rows.column("attempt"), 1).to_pylist()
+        return cls(
+            attempts=dict(zip(rows.column("message_id").to_pylist(), attempts, strict=True)),
+            transactional=_where(rows, "class", "transactional"),
+            doubted=_where(rows, "doubted", 1),
+        )
+
 
 class Renderer:
     """Renders the messages of one provider. `mistakes` are the templates that cannot be used; their messages wait."""
@@ -56,7 +66,7 @@ class Renderer:
         self._provider = provider
         self._templates = Templates(project.templates)
         self._model = project.models[project.policy.profiles.model]
-        self._known: dict[tuple[str, str, str | None], Template] = {}
+        self._known: dict[Kind, Template] = {}
         window = project.policy.time_window
         # docs/rules.md, section 4: the person's zone if it is one, else the policy's for unknown zones, else UTC.
         self._zone = window.unknown_zone if window is not None and window.unknown_zone != "suppress" else "UTC"
@@ -64,6 +74,11 @@ class Renderer:
         self._needs_context = False
         self._picky = bool(provider.capabilities.needs) or type(provider).refuses is not Provider.refuses
         self.mistakes: dict[str, TemplateMistake] = {}
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The templates that are ready."""
+        return tuple(self._known)
 
     def prepare(self, kinds: Iterable[Kind]) -> tuple[frozenset[str], bool]:
         """Compile the templates; return the columns of the profile they use, and whether they use the context."""
@@ -93,23 +108,21 @@ class Renderer:
             return self._render(rows, now)
 
     def _render(self, rows: pa.Table, now: dt.datetime) -> Rendered:
-        done = Rendered(transactional=_where(rows, "class", "transactional"), doubted=_where(rows, "doubted", 1))
-        message_ids = rows.column("message_id").to_pylist()
-        done.attempts = dict(zip(message_ids, pc.add(rows.column("attempt"), 1).to_pylist(), strict=True))
+        done = Rendered.of(rows)
         names: dict[str, Any] = {"now": now}
         contexts = _contexts(rows.column("context")) if self._needs_context else repeat(None)
         values = zip(*(rows.column(name).to_pylist() for name in _COLUMNS), strict=True)
         new = tuple.__new__  # a third of what the class's own constructor takes
         known, picky, send, refuse = self._known, self._picky, done.outgoing.append, done.refused.append
         for row, profile, context, ttl, verdict in zip(
-            values, _profiles(rows, self._model.columns), contexts, _seconds_left(rows, now),
+            values, _profiles(rows, self._model.columns), contexts, seconds_left(rows, now),
             rows.column("verdict").to_pylist(), strict=False,
         ):  # fmt: skip
             message_id, user_id, campaign, step, variant, channel, class_, tags, template_name, _, address = row
             if verdict is not None:
                 refuse(_not_sent(message_id, verdict))
                 continue
-            template = known.get((template_name, channel, variant))
+            template = known.get(Kind(template_name, channel, variant))
             if template is None:
                 continue  # the template is broken: the message stays open until it is mended, or expires
             names["profile"], names["context"] = profile, context
@@ -124,7 +137,7 @@ class Renderer:
                 refuse(Outcome(message_id, "aborted", None, "render_error", str(failure)))
                 continue
             message = new(Outgoing, (
-                message_id, user_id, campaign, step, variant, channel, address, content, class_, _tags(tags), ttl
+                message_id, user_id, campaign, step, variant, channel, address, content, class_, tags_of(tags), ttl
             ))  # fmt: skip
             if picky and (code := self._provider.refuses(message)):
                 refuse(Outcome(message_id, "rejected", None, code))
@@ -168,7 +181,7 @@ def _where(rows: pa.Table, column: str, value: object) -> frozenset[str]:
     return frozenset(chosen.to_pylist())
 
 
-def _seconds_left(rows: pa.Table, now: dt.datetime) -> list[int]:
+def seconds_left(rows: pa.Table, now: dt.datetime) -> list[int]:
     """Whole seconds until each message expires."""
     left = pc.subtract(rows.column("expires_at"), pa.scalar(now, pa.timestamp("us")))
     seconds: list[int] = pc.divide(pc.cast(left, pa.int64()), 1_000_000).to_pylist()
@@ -232,5 +245,6 @@ def _parse(text: str) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _tags(text: str) -> tuple[str, ...]:
+def tags_of(text: str) -> tuple[str, ...]:
+    """The tags that a row names."""
     return tuple(json.loads(text)) if text else ()

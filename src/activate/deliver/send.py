@@ -7,25 +7,29 @@ writing have a thread (and a connection) each, because the warehouse works witho
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import os
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from activate.deliver.batches import Batch, batches
 from activate.deliver.carry import Carrier, NotTaken
 from activate.deliver.crew import Crew
 from activate.deliver.files import FileCarrier
-from activate.deliver.hand_over import Batch, Clock, Handed, Line
+from activate.deliver.hand_over import Clock, Handed, Line
 from activate.deliver.http import HttpCarrier
 from activate.deliver.http2 import Http2Carrier
 from activate.deliver.mail import MailCarrier
 from activate.deliver.outbox import Outbox
 from activate.deliver.pace import Pace, Paces
 from activate.deliver.render import Rendered, Renderer
+from activate.deliver.render_process import RenderProcess
 from activate.deliver.rows import RowsCarrier
 from activate.errors import DeliveryError, SettingsError
 from activate.message import Interrupted, Lost, Page, ProviderReport
@@ -36,6 +40,7 @@ from activate.warehouses.base import Warehouse
 MAX_WAVE = 5_000
 _MAX_READ = 25_000  # several waves are read at once: each reading looks through the profiles
 _WAVE_SECONDS = 2.0
+_WORTH_A_PROCESS = 50_000  # messages
 _RECORDS = 2  # writes of outcomes under way
 _PROBES = 3
 _COOL_SECONDS = 20.0
@@ -167,6 +172,7 @@ class _Delivery:
 
     def __init__(self, project: Project, provider: Provider, outbox: Outbox, now: dt.datetime | None, clock: Clock,
                  on_progress: Progress | None, make_carrier: Callable[[Provider], Carrier], pace: Pace) -> None:  # fmt: skip
+        self._project = project
         self._provider = provider
         self._policy = project.policy.delivery
         self._outbox = outbox
@@ -283,12 +289,9 @@ class _Delivery:
         crew = Crew(self._line, lambda: self._make_carrier(self._provider))
         flying: list[_Wave] = []
         try:
-            for rows, done in self._read_ahead():
-                at = self._at()
-                rendered = self._renderer.render(rows, at)
+            for rendered, made, at, done in self._rendered(total):
                 self._refuse(rendered, at)
-                batches = self._batches(rendered.outgoing, at)
-                flying.append(_Wave(rendered, self._writer.submit(self._hand_over, crew, rendered, batches, at)))
+                flying.append(_Wave(rendered, self._writer.submit(self._hand_over, crew, rendered, made, at)))
                 if len(flying) == 2:
                     self._land(flying.pop(0))
                 self._tell(min(done, total), total)
@@ -301,6 +304,47 @@ class _Delivery:
                     self._land(wave)
             finally:
                 crew.close()
+
+    def _rendered(self, total: int) -> Iterator[tuple[Rendered, list[Batch], dt.datetime, int]]:
+        """Yield each wave rendered, with its requests, its moment, and how many messages are done after it."""
+        with contextlib.ExitStack() as stack:
+            helper = self._render_process(total)
+            if helper is not None:
+                stack.callback(helper.close)
+            beside = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix=f"render-{self._provider.name}"))
+            ahead: Future[tuple[Rendered, list[Batch], dt.datetime, int]] | None = None
+            for rows, done in self._read_ahead():
+                if helper is None or not helper.is_ready:
+                    if ahead is not None:
+                        yield ahead.result()
+                        ahead = None
+                    yield self._render(rows, self._at(), done)
+                    continue
+                before, ahead = ahead, beside.submit(self._render_apart, helper, rows, self._at(), done)
+                if before is not None:
+                    yield before.result()
+            if ahead is not None and not self._line.breaker.is_open:
+                yield ahead.result()
+
+    def _render_process(self, total: int) -> RenderProcess | None:
+        """A process that renders, where that is worth its start: much to send to a provider that may take it fast."""
+        if total < _WORTH_A_PROCESS or (os.cpu_count() or 1) < 2 or self._most < MAX_WAVE:
+            return None
+        try:
+            return RenderProcess(self._project, self._provider)
+        except Exception:  # it is only a faster way: whatever cannot be sent to another process is rendered in this one
+            return None
+
+    def _render(self, rows: pa.Table, at: dt.datetime, done: int) -> tuple[Rendered, list[Batch], dt.datetime, int]:
+        rendered = self._renderer.render(rows, at)
+        return rendered, batches(self._provider, rendered.outgoing, at), at, done
+
+    def _render_apart(
+        self, helper: RenderProcess, rows: pa.Table, at: dt.datetime, done: int
+    ) -> tuple[Rendered, list[Batch], dt.datetime, int]:
+        rendered = Rendered.of(rows)
+        made = helper.render(rows, self._renderer.kinds, at, rendered)
+        return self._render(rows, at, done) if made is None else (rendered, made, at, done)
 
     def _read_ahead(self) -> Iterator[tuple[pa.Table, int]]:
         """Yield each wave with how many messages are done after it; the next are read while this one is worked on."""
@@ -334,23 +378,11 @@ class _Delivery:
             self._outbox.choose(*self._renderer.prepare(page.kinds))
         return page
 
-    def _batches(self, outgoing: Sequence[Outgoing], at: dt.datetime) -> list[Batch]:
-        """Cut a wave into requests. They are made here, by the thread that has just rendered, while all is at hand."""
-        size = self._provider.limits.batch
-        groups: Iterable[Sequence[Outgoing]] = [outgoing]
-        if size > 1 and type(self._provider).together is not Provider.together:
-            alike: dict[Hashable, list[Outgoing]] = {}
-            for message in outgoing:
-                alike.setdefault(self._provider.together(message), []).append(message)
-            groups = alike.values()
-        parts = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
-        return [Batch(part, self._line.build(part, at)) for part in parts]
-
-    def _hand_over(self, crew: Crew, rendered: Rendered, batches: list[Batch], at: dt.datetime) -> list[Future[Handed]]:
+    def _hand_over(self, crew: Crew, rendered: Rendered, made: list[Batch], at: dt.datetime) -> list[Future[Handed]]:
         """Claim a wave, and have it posted once that is written down. Runs beside the rendering of the next wave."""
         attempts = rendered.attempts
         self._outbox.claim({message.message_id: attempts[message.message_id] for message in rendered.outgoing}, at)
-        return [crew.post(batch, at) for batch in batches]
+        return [crew.post(batch, at) for batch in made]
 
     def _refuse(self, rendered: Rendered, at: dt.datetime) -> None:
         """Record what does not go out."""
