@@ -379,7 +379,14 @@ def test_a_template_tells_all_its_mistakes_at_once(shop: Shop) -> None:
     )
     said = [line.removeprefix("rules/templates/cart.push.j2:") for line in shop.lint()]
     assert [line[: line.index("error")] for line in said] == ["1: ", "1: ", "1: ", "2: ", "2: ", "3: "]
-    for words in ("text outside", "'__class__'", "'__mro__'", "'frist_name'; did you mean 'first_name'", "'mony'", "'_x'"):
+    for words in (
+        "text outside",
+        "'__class__'",
+        "'__mro__'",
+        "'frist_name'; did you mean 'first_name'",
+        "'mony'",
+        "'_x'",
+    ):
         assert sum(words in line for line in said) == 1, words
     shop.write("rules/templates/cart.push.j2", "{{ profil.first_name }}\n{{ nothing }}\n{{ context.cart_valu }}")
     assert [line.split(": ")[0][-2:] for line in shop.lint()] == [":1", ":2", ":3"]

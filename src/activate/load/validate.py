@@ -62,12 +62,14 @@ def _without(model: type[BaseModel], data: Any, error: ValidationError) -> Any:
     left = copy.deepcopy(data)
     for detail in error.errors():
         path = _path(detail["loc"], data)
+        if detail["type"] == "too_short" and _descend(data, path):
+            continue  # its entries have mistakes of their own
         drop = path if detail["type"] == "extra_forbidden" else _optional(model, path)
         if not drop:
             return None
         if drop[:-1] == _path(drop[:-1], left):
             _descend(left, drop[:-1]).pop(drop[-1], None)
-    return left
+    return left if left != data else None
 
 
 def _optional(model: type[BaseModel], path: Path_) -> Path_:
