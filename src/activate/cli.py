@@ -80,6 +80,12 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=20, width=100)
 
+    def add_argument(self, action: argparse.Action) -> None:
+        """As argparse, which forgets that verbs are indented once more when it looks for the longest."""
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length += self._indent_increment
+
 
 @dataclass(frozen=True)
 class Verb:
