@@ -31,7 +31,7 @@ EXIT_CODES: dict[int, str] = {
     0: "done",
     1: "an unexpected error (--verbose shows the traceback)",
     2: "mistakes in the rules, or in the dbt models they name",
-    3: "the project, the dbt profile, the manifest or a secret is missing or wrong",
+    3: "the project, the dbt profile, the manifest, a secret, or a name on the command line is missing or wrong",
     4: "another run holds the lease; try again when it has ended",
     5: "the warehouse refused a statement or cannot be reached; nothing was recorded",
     6: "`--now` lies before a tick that is already recorded",
@@ -166,7 +166,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _schema(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="`activate`, `campaign` or `request` (default: all)")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="`activate`, `campaign`, `audience` or `request` (default: all)")
     parser.add_argument("--out", metavar="DIR", help="write NAME.schema.json files into this directory")
 
 

@@ -189,3 +189,7 @@ def test_every_verb_of_the_help_is_on_one_line_with_its_summary() -> None:
     text = build_parser().format_help()
     for verb in VERBS:
         assert re.search(rf"^ +{verb.name} +{re.escape(verb.summary)}$", text, re.MULTILINE), verb.name
+
+
+def test_the_page_writes_a_percent_sign_as_people_read_it() -> None:
+    assert "%%" not in (Path(__file__).parents[2] / "docs/cli.md").read_text("utf-8")
