@@ -166,7 +166,9 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _schema(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="`activate`, `campaign`, `audience` or `request` (default: all)")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="`activate`, `campaign`, `audience` or `request` (default: all)"
+    )
     parser.add_argument("--out", metavar="DIR", help="write NAME.schema.json files into this directory")
 
 

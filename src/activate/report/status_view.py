@@ -132,7 +132,9 @@ def _audiences(console: Console, found: Status) -> None:
         "dead letters": [line.refused for line in found.audiences],
         "to send again": [line.open for line in found.audiences],
     }
-    shown = {name: figures for name, figures in trouble.items() if any(figures)}  # else names have no room on 80 columns
+    shown = {
+        name: figures for name, figures in trouble.items() if any(figures)
+    }  # else names have no room on 80 columns
     columns = [("audience", "left"), ("last sync", "left"), ("status", "left"), ("wanted", "right")]
     table = make_table("Audiences", [*columns, *((name, "right") for name in shown)])
     table.columns[1].no_wrap = True
