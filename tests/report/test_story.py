@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 import pytest
-from rich.console import Console
 from report_shop import CART, NOW, WELCOME, Shop, changed
+from rich.console import Console
 from test_explain_reasons import CASES, DECIDED, DUE, ENTERED
 
 from activate.errors import Mistake
