@@ -7,4 +7,4 @@ select
 from {{ ref('orders') }}
 group by user_id
 having sum(revenue) >= {{ var('high_value_from') }}
-    and max(ordered_at) < {{ dbt.dateadd('day', -var('lapsed_after_days'), activate_now()) }}
+    and max(ordered_at) < {{ dbt.dateadd('day', '-' ~ var('lapsed_after_days'), activate_now()) }}

@@ -31,7 +31,7 @@ EXIT_CODES: dict[int, str] = {
     0: "done",
     1: "an unexpected error (--verbose shows the traceback)",
     2: "mistakes in the rules, or in the dbt models they name",
-    3: "the project, the dbt profile, the manifest or a secret is missing or wrong",
+    3: "the project, the dbt profile, the manifest, a secret, or a name on the command line is missing or wrong",
     4: "another run holds the lease; try again when it has ended",
     5: "the warehouse refused a statement or cannot be reached; nothing was recorded",
     6: "`--now` lies before a tick that is already recorded",
@@ -79,6 +79,12 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=20, width=100)
+
+    def add_argument(self, action: argparse.Action) -> None:
+        """As argparse, which forgets that verbs are indented once more when it looks for the longest."""
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length += self._indent_increment
 
 
 @dataclass(frozen=True)
@@ -160,7 +166,9 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _schema(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="`activate`, `campaign` or `request` (default: all)")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="`activate`, `campaign`, `audience` or `request` (default: all)"
+    )
     parser.add_argument("--out", metavar="DIR", help="write NAME.schema.json files into this directory")
 
 

@@ -82,7 +82,8 @@ class Count:
 class Tick:
     """What one tick decided. `samples` maps (campaign, outcome, reason) to a few person keys.
 
-    `changed` tells whether anything was (or, in a plan, would be) written; `invalid` counts unusable rows by model.
+    `changed` tells whether anything was (or, in a plan, would be) written; `invalid` counts unusable rows by model;
+    `launched` are the campaigns that no tick had seen before.
     """
 
     run_id: str
@@ -95,6 +96,7 @@ class Tick:
     changed: bool = False
     committed: bool = False
     seconds: float = 0.0
+    launched: tuple[str, ...] = ()
 
     @property
     def candidates(self) -> int:

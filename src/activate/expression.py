@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import SqlglotError, TokenError
 
 from activate.errors import nearest
 
@@ -136,9 +136,16 @@ def _parse(text: str, dialect: str) -> exp.Expression:
 
 
 def _reason(error: SqlglotError) -> str:
+    """Why a text cannot be read, in the reader's words where sqlglot speaks in its own."""
+    if isinstance(error, TokenError):
+        return "a quotation mark is not closed"
     for detail in getattr(error, "errors", ()):
-        if detail.get("description"):
-            return f"{detail['description'].rstrip('.')} near {detail.get('highlight') or 'the end'!r}"
+        description, place = str(detail.get("description")).rstrip("."), repr(detail.get("highlight") or "the end")
+        if description.startswith("Required keyword"):
+            return f"something is missing near {place}"
+        if description.startswith("Invalid expression"):
+            return f"{place} is not expected here"
+        return f"{description} near {place}"
     return str(error).splitlines()[0]
 
 

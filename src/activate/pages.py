@@ -46,7 +46,7 @@ def _verb(name: str, parser: argparse.ArgumentParser) -> str:
     actions = [action for action in parser._actions if action.dest != "help"]
     places = [action for action in actions if not action.option_strings]
     words = [f"[{action.metavar}]" if action.nargs == "?" else str(action.metavar) for action in places]
-    rows = [f"| `{_spelling(action)}` | {_cell(action.help or '')} |" for action in actions]
+    rows = [f"| `{_spelling(action)}` | {_cell((action.help or '').replace('%%', '%'))} |" for action in actions]
     usage = " ".join([PROGRAM, name, *words, "[options]"])
     head = [f"## {name}", str(parser.description), f"    {usage}"]
     return "\n\n".join([*head, "\n".join(["| argument | meaning |", "|---|---|", *rows])])

@@ -99,7 +99,8 @@ Period = Annotated[
 class FrequencyCap(Frozen):
     """At most `limit` messages in a period. The filters narrow down both who is held back and what is counted."""
 
-    limit: int = Field(ge=0)
+    # Lint says what 0 would do, where the model would only call it too small.
+    limit: int = Field(ge=0, json_schema_extra={"minimum": 1})
     per: Period
     channel: str | None = None
     tag: str | None = None

@@ -143,7 +143,8 @@ def _decide(
             counts=_summary(tick),
         )  # fmt: skip
     execute.clean_up(warehouse, plan, constants)
-    return Tick(**{**vars(tick), "changed": changed, "committed": commit and changed})
+    launched = tuple(campaign.campaign for campaign in project.campaigns if campaign.campaign not in marks.campaigns)
+    return Tick(**{**vars(tick), "changed": changed, "committed": commit and changed, "launched": launched})
 
 
 def _with_guards(marks: Bookmarks, warehouse: Warehouse, project: Project, now: dt.datetime) -> Bookmarks:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import FileSystemLoader, UndefinedError, nodes
 from jinja2 import Template as JinjaTemplate
@@ -21,7 +21,7 @@ from jinja2.runtime import Context
 from activate.errors import ActivateError
 from activate.sandbox import MAX_OUTPUT, ContextRow, ProfileRow, Sandbox, TemplateLimit, UnknownName
 from activate.straight import straight
-from activate.template_check import Source, TemplateInfo, TemplateMistake, check
+from activate.template_check import Source, TemplateInfo, TemplateMistake, check, examine
 from activate.template_least import BODY, LeastPart, least_parts
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "TemplateFailed",
     "TemplateInfo",
     "TemplateMistake",
+    "TemplateReading",
     "Templates",
     "inspect_template",
     "read_template",
@@ -85,20 +86,31 @@ def template_names(template: str, channel: str, variant: str | None = None) -> t
     return (f"{template}.{variant}.{channel}.j2", general) if variant else (general,)
 
 
+class TemplateReading(NamedTuple):
+    """What a template uses, what each block prints at the least (whoever it is for), and what is wrong with it."""
+
+    info: TemplateInfo
+    least: dict[str, LeastPart]
+    mistakes: tuple[TemplateMistake, ...]
+
+
 def inspect_template(path: Path, root: Path | None = None) -> TemplateInfo:
     """Check a template file and tell what it uses.
 
     `root` is the folder that includes come from (default: the file's own). Raises TemplateMistake.
     """
-    return read_template(path, root)[0]
+    reading = read_template(path, root)
+    if reading.mistakes:
+        raise reading.mistakes[0]
+    return reading.info
 
 
-def read_template(path: Path, root: Path | None = None) -> tuple[TemplateInfo, dict[str, LeastPart]]:
-    """As `inspect_template`, together with what each block prints at the least, whoever it is for."""
+def read_template(path: Path, root: Path | None = None) -> TemplateReading:
+    """As `inspect_template`, with all mistakes at once; raises TemplateMistake where a file cannot be read at all."""
     folder = root or path.parent
     environment = _environment(folder, escape=False)
-    info, sources = check(environment, path.relative_to(folder).as_posix(), frozenset(NAMES))
-    return info, least_parts(sources)
+    info, sources, mistakes = examine(environment, path.relative_to(folder).as_posix(), frozenset(NAMES))
+    return TemplateReading(info, {} if mistakes else least_parts(sources), tuple(mistakes))
 
 
 def _environment(folder: Path, escape: bool) -> Sandbox:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from jinja2 import TemplateNotFound, TemplateSyntaxError, meta, nodes
+from jinja2 import TemplateAssertionError, TemplateNotFound, TemplateSyntaxError, meta, nodes
 
 from activate.errors import ActivateError, nearest
 from activate.sandbox import ROWS, Sandbox
@@ -60,40 +60,54 @@ def check(environment: Sandbox, name: str, known: frozenset[str]) -> tuple[Templ
 
     The sources come in order: the template, its parents from the nearest to the outermost, then the rest.
     """
-    sources = _chain(environment, name)
+    info, sources, mistakes = examine(environment, name, known)
+    if mistakes:
+        raise mistakes[0]
+    return info, sources
+
+
+def examine(
+    environment: Sandbox, name: str, known: frozenset[str]
+) -> tuple[TemplateInfo, list[Source], list[TemplateMistake]]:
+    """As `check`, with all mistakes at once; raises TemplateMistake only for what keeps a file from being read."""
+    mistakes: list[TemplateMistake] = []
+    sources = _chain(environment, name, mistakes)
     outermost = sources[-1]
-    _check_blocks(sources)
+    mistakes += _block_mistakes(sources)
     seen = {source.name for source in sources}
     for source in sources:  # grows as files are found
         for reference, line in _references(source):
             if reference not in seen:
                 seen.add(reference)
-                sources.append(_read(environment, reference, False, source.name, line))
+                sources.append(_read(environment, reference, False, source.name, line, mistakes))
     exported = set().union(*(source.exported for source in sources))
     names: set[str] = set()
     fields: set[tuple[str, str]] = set()
     whole: set[str] = set()
     for source in sources:
-        undeclared = meta.find_undeclared_variables(source.tree) - exported
-        _check_names(source, undeclared, known)
+        undeclared = _undeclared(source.tree) - exported
+        mistakes += _name_mistakes(source, undeclared, known)
         names |= undeclared
         used, entire = _fields(source.tree)
         fields |= used
         whole |= entire
     info = TemplateInfo(name, frozenset(fields), frozenset(names), tuple(outermost.blocks), frozenset(whole))
-    return info, sources
+    return info, sources, mistakes
 
 
-def _chain(environment: Sandbox, name: str) -> list[Source]:
-    sources = [_read(environment, name, True, name, 1)]
+def _chain(environment: Sandbox, name: str, mistakes: list[TemplateMistake]) -> list[Source]:
+    sources = [_read(environment, name, True, name, 1, mistakes)]
     while (parent := sources[-1].parent) is not None:
         if any(source.name == parent for source in sources):
             raise TemplateMistake(1, f"{parent!r} extends itself in the end", name)
-        sources.append(_read(environment, parent, True, sources[-1].name, 1))
+        sources.append(_read(environment, parent, True, sources[-1].name, 1, mistakes))
     return sources
 
 
-def _read(environment: Sandbox, name: str, in_chain: bool, asked_by: str, line: int) -> Source:
+def _read(
+    environment: Sandbox, name: str, in_chain: bool, asked_by: str, line: int, mistakes: list[TemplateMistake]
+) -> Source:
+    """One file, parsed and compiled. What is wrong in it is added to `mistakes`, unless it cannot be read at all."""
     try:
         text, _, _ = environment.loader.get_source(environment, name)  # type: ignore[union-attr]  # always a loader
     except TemplateNotFound:
@@ -104,8 +118,10 @@ def _read(environment: Sandbox, name: str, in_chain: bool, asked_by: str, line: 
     try:
         tree = environment.parse(text, name)
         source = Source(name, tree, in_chain)
-        _check_tree(environment, source)
-        environment.compile(text, name)
+        found = list(_tree_mistakes(environment, source))
+        mistakes += found
+        if not found:  # a filter that does not exist would be told a second time
+            environment.compile(text, name)
     except TemplateSyntaxError as error:
         raise TemplateMistake(error.lineno, error.message or "syntax error", name) from None
     except RecursionError:
@@ -164,7 +180,7 @@ def _references(source: Source) -> Iterator[tuple[str, int]]:
         yield _constant(node, source.name), node.lineno
 
 
-def _check_blocks(chain: list[Source]) -> None:
+def _block_mistakes(chain: list[Source]) -> Iterator[TemplateMistake]:
     """Text outside the blocks, or a block that no parent has, would silently not be sent."""
     allowed: set[str] = set()
     for source in reversed(chain):
@@ -173,13 +189,13 @@ def _check_blocks(chain: list[Source]) -> None:
             for name in source.blocks:
                 if name not in allowed:
                     message = f"no parent has a block {name!r}, so it would not be sent{nearest(name, allowed)}"
-                    raise TemplateMistake(all_blocks[name], message, source.name)
+                    yield TemplateMistake(all_blocks[name], message, source.name)
         allowed |= set(all_blocks)
         if source.parent is not None or source.blocks:
-            _check_no_text(source)
+            yield from _stray_text(source)
 
 
-def _check_no_text(source: Source) -> None:
+def _stray_text(source: Source) -> Iterator[TemplateMistake]:
     for node in source.tree.body:
         if not isinstance(node, nodes.Output):
             continue
@@ -187,44 +203,54 @@ def _check_no_text(source: Source) -> None:
             blank = isinstance(part, nodes.TemplateData) and not part.data.strip()
             call = isinstance(part, nodes.Call) and isinstance(part.node, nodes.Name) and part.node.name == "abort"
             if not (blank or call):
-                raise TemplateMistake(part.lineno, "text outside the blocks would not be sent", source.name)
+                yield TemplateMistake(part.lineno, "text outside the blocks would not be sent", source.name)
 
 
-def _check_tree(environment: Sandbox, source: Source) -> None:
+def _tree_mistakes(environment: Sandbox, source: Source) -> Iterator[TemplateMistake]:
     for node in source.tree.find_all(nodes.Node):
         if isinstance(node, nodes.Getattr):
-            _check_private(node.attr, node.lineno, source.name)
+            yield from _private(node.attr, node.lineno, source.name)
         elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
-            _check_private(node.arg.value, node.lineno, source.name)
+            yield from _private(node.arg.value, node.lineno, source.name)
         elif isinstance(node, nodes.Name):
-            _check_private(node.name, node.lineno, source.name)
+            yield from _private(node.name, node.lineno, source.name)
         elif isinstance(node, nodes.Filter | nodes.Test):
-            _check_call(environment, node, source.name)
+            yield from _call_mistakes(environment, node, source.name)
 
 
-def _check_call(environment: Sandbox, node: nodes.Filter | nodes.Test, file: str) -> None:
+def _call_mistakes(environment: Sandbox, node: nodes.Filter | nodes.Test, file: str) -> Iterator[TemplateMistake]:
     kind, allowed = ("filter", environment.filters) if isinstance(node, nodes.Filter) else ("test", environment.tests)
     if node.name not in allowed:
-        raise TemplateMistake(node.lineno, f"there is no {kind} {node.name!r}{nearest(node.name, allowed)}", file)
+        yield TemplateMistake(node.lineno, f"there is no {kind} {node.name!r}{nearest(node.name, allowed)}", file)
     if node.name in _BY_ATTRIBUTE:
         for constant in node.find_all(nodes.Const):
             for part in str(constant.value).split("."):
-                _check_private(part, node.lineno, file)
+                yield from _private(part, node.lineno, file)
 
 
-def _check_private(name: object, line: int, file: str) -> None:
+def _private(name: object, line: int, file: str) -> Iterator[TemplateMistake]:
     if isinstance(name, str) and name.startswith("_"):
-        raise TemplateMistake(line, f"{name!r}: names that begin with an underscore are private", file)
+        yield TemplateMistake(line, f"{name!r}: names that begin with an underscore are private", file)
 
 
-def _check_names(source: Source, undeclared: set[str], known: frozenset[str]) -> None:
+def _name_mistakes(source: Source, undeclared: set[str], known: frozenset[str]) -> Iterator[TemplateMistake]:
     for stored in source.tree.find_all(nodes.Name):
         if stored.ctx != "load" and stored.name in known:
-            raise TemplateMistake(stored.lineno, f"{stored.name!r} is Activate's own name; choose another", source.name)
+            yield TemplateMistake(stored.lineno, f"{stored.name!r} is Activate's own name; choose another", source.name)
     for name in sorted(undeclared - known):
+        if name.startswith("_"):
+            continue  # told as private already
         line = next((node.lineno for node in source.tree.find_all(nodes.Name) if node.name == name), 1)
-        raise TemplateMistake(line, f"{name!r} is not known; allowed: {', '.join(sorted(known))}{nearest(name, known)}",
-                              source.name)  # fmt: skip
+        allowed = ", ".join(sorted(known))
+        yield TemplateMistake(line, f"{name!r} is not known; allowed: {allowed}{nearest(name, known)}", source.name)
+
+
+def _undeclared(tree: nodes.Template) -> set[str]:
+    """The names that a file expects from outside; none where a filter or a test in it does not exist."""
+    try:
+        return meta.find_undeclared_variables(tree)
+    except TemplateAssertionError:
+        return set()
 
 
 def _fields(tree: nodes.Template) -> tuple[set[tuple[str, str]], set[str]]:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -182,3 +183,13 @@ def test_every_verb_has_help() -> None:
         with pytest.raises(SystemExit) as ending:
             parser.parse_args([verb.name, "--help"])
         assert ending.value.code == 0
+
+
+def test_every_verb_of_the_help_is_on_one_line_with_its_summary() -> None:
+    text = build_parser().format_help()
+    for verb in VERBS:
+        assert re.search(rf"^ +{verb.name} +{re.escape(verb.summary)}$", text, re.MULTILINE), verb.name
+
+
+def test_the_page_writes_a_percent_sign_as_people_read_it() -> None:
+    assert "%%" not in (Path(__file__).parents[2] / "docs/cli.md").read_text("utf-8")

@@ -359,7 +359,7 @@ def test_a_template_outside_its_folder_is_refused(shop: Shop) -> None:
         ("{% block a %}\n{% if %}{% endblock %}", 2, ""),
         ("{% block a %}x", 1, ""),
         ("\n{{ profil.first_name }}", 2, "'profil' is not known; allowed: "),
-        ("{{ ''.__class__.__mro__ }}", 1, "private"),
+        ("{{ ''.__class__ }}", 1, "private"),
     ],
 )
 def test_a_template_that_does_not_compile_is_told_with_its_line(
@@ -368,6 +368,28 @@ def test_a_template_that_does_not_compile_is_told_with_its_line(
     shop.write("rules/templates/cart.push.j2", template)
     assert shop.only().startswith(f"rules/templates/cart.push.j2:{line}: error: ")
     assert said in shop.only()
+
+
+def test_a_template_tells_all_its_mistakes_at_once(shop: Shop) -> None:
+    shop.write(
+        "rules/templates/cart.push.j2",
+        "lost{% block a %}{{ profil.first_name }}{{ ''.__class__.__mro__ }}{% endblock %}\n"
+        "{% block b %}{{ profile.frist_name }} {{ context.cart_value | mony }}{% endblock %}\n"
+        "{% block c %}{{ profile['_x'] }}{% endblock %}",
+    )
+    said = [line.removeprefix("rules/templates/cart.push.j2:") for line in shop.lint()]
+    assert [line[: line.index("error")] for line in said] == ["1: ", "1: ", "1: ", "2: ", "2: ", "3: "]
+    for words in (
+        "text outside",
+        "'__class__'",
+        "'__mro__'",
+        "'frist_name'; did you mean 'first_name'",
+        "'mony'",
+        "'_x'",
+    ):
+        assert sum(words in line for line in said) == 1, words
+    shop.write("rules/templates/cart.push.j2", "{{ profil.first_name }}\n{{ nothing }}\n{{ context.cart_valu }}")
+    assert [line.split(": ")[0][-2:] for line in shop.lint()] == [":1", ":2", ":3"]
 
 
 def test_a_field_that_no_model_has_is_told_with_the_nearest(shop: Shop) -> None:

@@ -100,6 +100,27 @@ def test_types_that_cannot_be_compared_are_found_by_trying(live: Shop, warehouse
     assert said.startswith(f"{CART}:7: error: the warehouse cannot use this `where`: {warehouse.name}: ")
 
 
+@pytest.mark.parametrize("where", ["cart_value > 'abc'", "occurred_at > 'last week' and cart_value > 3"])
+def test_a_text_that_is_no_value_of_its_columns_type_is_found_before_a_row_meets_it(
+    live: Shop, warehouse: Warehouse, where: str
+) -> None:
+    live.campaign(where=f'"{where}"')
+    (said,) = _inspect(live, warehouse)
+    assert said.startswith(f"{CART}:7: error: the warehouse cannot use this `where`: {warehouse.name}: ")
+
+
+def test_what_fits_only_the_rows_that_come_is_not_refused_for_a_row_of_nulls(live: Shop, warehouse: Warehouse) -> None:
+    live.campaign(where='"cast(cart_id as int) > 3 and 100 / cart_value > 2 and lower(cart_id) is not null"')
+    live.save_manifest()
+    inspect(load_project(live.options), warehouse)
+
+
+def test_what_the_warehouse_refuses_comes_with_all_the_rest(live: Shop, warehouse: Warehouse) -> None:
+    _run(warehouse, "ALTER TABLE main.profiles DROP COLUMN push_token")
+    live.campaign(where='"occurred_at > 5"')
+    assert [said.split(": ")[0] for said in _inspect(live, warehouse)] == ["rules/activate.yml:4", f"{CART}:7"]
+
+
 def test_of_several_expressions_only_the_bad_one_is_told(live: Shop, warehouse: Warehouse) -> None:
     live.write("rules/campaigns/other.yml", CAMPAIGN.replace("abandoned_cart", "other"))
     live.campaign(where='"occurred_at + cart_id > 5"')

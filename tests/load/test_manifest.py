@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,38 @@ def test_models_come_with_their_relation_contract_and_declared_columns(shop: Sho
     assert model.columns == {}, "columns are the warehouse's to tell"
     assert manifest.declared["cart_abandoned"] == COLUMNS["cart_abandoned"]
     assert manifest.models["profiles"].kind is None
+
+
+def _as_1_12(raw: dict[str, Any]) -> None:
+    """dbt 1.12 still writes schema v12. What it adds are keys, so any key that is not known may be anywhere."""
+    raw["metadata"]["dbt_version"] = "1.12.0"
+    raw |= {"functions": {}, "new_section": {"a": [1]}}
+    for found in [*raw["nodes"].values(), *raw["sources"].values()]:
+        found |= {"new_key": {"x": 1}, "new_list": None}
+        found["config"]["new_key"] = {"y": [2]}
+
+
+@pytest.mark.parametrize("version", ["1.10", "1.12"])
+def test_what_dbt_1_10_wrote_of_the_reference_project_is_read_and_so_it_is_with_keys_of_later_versions(
+    version: str, tmp_path: Path
+) -> None:
+    """The file is dbt 1.10.23's own, of `dbt parse` in this repository, with fewer nodes and without their texts."""
+    raw = json.loads((Path(__file__).parent / "manifests/dbt_1_10.json").read_bytes())
+    if version == "1.12":
+        _as_1_12(raw)
+    (tmp_path / "manifest.json").write_text(json.dumps(raw))
+    manifest = read_manifest(tmp_path / "manifest.json")
+    assert (manifest.adapter, manifest.project, manifest.broken) == ("duckdb", raw["metadata"]["project_name"], {})
+    cart, lapsed = manifest.models["cart_abandoned"], manifest.models["lapsed_vip"]
+    assert (cart.kind, cart.key, cart.id, cart.time, cart.loaded) == (
+        "trigger", "user_id", "event_id", "occurred_at", "loaded_at",
+    )  # fmt: skip
+    assert (lapsed.kind, lapsed.key, lapsed.file.startswith("models/segments/")) == ("segment", "user_id", True)
+    assert manifest.models["activate.messages"].relation.name == "messages"
+    assert "activate_now" in manifest.macros
+    assert "dateadd" not in manifest.macros, "that one is dbt's"
+    assert manifest.groups
+    assert not any("test" in name for name in manifest.models)
 
 
 def test_the_alias_is_the_tables_name(shop: Shop) -> None:

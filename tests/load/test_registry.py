@@ -96,6 +96,7 @@ def test_an_unreachable_postgres_is_a_settings_error_without_the_password() -> N
     with pytest.raises(WarehouseError, match="cannot reach PostgreSQL") as error:
         connect(Target("postgres", "dev", settings))
     assert "s3cret" not in str(error.value)
+    assert "PostgreSQL at 127.0.0.1:1/x: " in str(error.value), "without the driver's own options"
 
 
 def test_postgres_is_opened_with_dbts_names_and_odd_characters(postgres_server: str) -> None:

@@ -229,6 +229,20 @@ def test_all_mistakes_of_all_files_come_at_once(shop: Shop) -> None:
     assert error.value.exit_code == 2
 
 
+def test_a_mistake_in_the_policy_or_in_a_key_hides_nothing_elsewhere(shop: Shop) -> None:
+    shop.write("rules/activate.yml", POLICY + "frequency_caps: [{limit: 1, per: calender day}]\nstat: {schema: a}\n")
+    shop.campaign(template="carts", trigger="cart_abandonned", wait="30 minuts")
+    found = [(line.split(": ")[0], line) for line in shop.lint()]
+    assert [place for place, _ in found] == [
+        "rules/activate.yml:8", "rules/activate.yml:9", f"{CART}:6", f"{CART}:11", f"{CART}:13",
+    ]  # fmt: skip
+    for (_, line), words in zip(
+        found, ("calender", "'stat'", "did you mean 'cart_abandoned'", "30 minuts", "carts.push.j2"), strict=True
+    ):
+        assert words in line
+    assert load_rules(shop.directory).policy is None, "nobody runs by what is left of it"
+
+
 def test_two_campaigns_of_one_name_are_told_where_the_other_is(shop: Shop) -> None:
     shop.write("rules/campaigns/again.yml", CAMPAIGN)
     assert shop.only() == (

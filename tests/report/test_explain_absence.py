@@ -102,6 +102,10 @@ def test_the_look_up_says_why(shop: Shop, case: tuple[str, str, Write, object]) 
     assert absence.change
 
 
+def test_a_campaign_that_is_misspelt_comes_with_the_nearest(shop: Shop) -> None:
+    assert _absence(shop, "abandonned_cart").change == "Did you mean 'abandoned_cart'?"
+
+
 def test_a_false_where_shows_the_values_on_the_terminal_but_only_their_names_in_json(shop: Shop) -> None:
     _cart(NOW - DAY, cart_value=99.5)(shop)
     occurrence = _absence(shop, "abandoned_cart").occurrences[0]

@@ -7,6 +7,7 @@ import io
 
 from report_shop import CART, LAUNCH, NOW, WELCOME, Shop, changed
 
+from activate.report.audience_status import AudienceLine
 from activate.report.console import make_console
 from activate.report.status import DeliveredLine, OpenLine, OutboxLine, Status, status
 from activate.report.status_view import needs_a_look, show_status
@@ -127,6 +128,17 @@ def test_the_tables_fit_into_80_columns_and_say_every_figure(shop: Shop) -> None
         "! phone: 1 message claimed",
     ):
         assert words in told
+
+
+def test_audiences_names_and_moments_stay_in_one_piece_on_80_columns() -> None:
+    lines = tuple(
+        AudienceLine(name, "crm", synced_at=NOW, status="partial", wanted=1_234_567, refused=refused)
+        for name, refused in (("newsletter_readers", 0), ("winback_advertising", 3))
+    )
+    told = _printed(Status(NOW, None, None, (), (), (), (), audiences=lines))
+    for words in ("newsletter_readers", "winback_advertising", "2026-03-28 12:00", "dead letters", "1,234,567"):
+        assert words in told
+    assert "withheld" not in told, "a column of nothing"
 
 
 def _printed(found: Status) -> str:

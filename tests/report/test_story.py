@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 from report_shop import CART, NOW, WELCOME, Shop, changed
+from rich.console import Console
 from test_explain_reasons import CASES, DECIDED, DUE, ENTERED
 
 from activate.errors import Mistake
@@ -170,15 +171,18 @@ def test_nothing_to_deliver_is_one_sentence() -> None:
     assert out.getvalue() == "Nothing was to be delivered.\n"
 
 
-def test_mistakes_are_grouped_by_file_with_clickable_places() -> None:
+@pytest.mark.parametrize("on_terminal", [False, True])
+def test_mistakes_are_grouped_by_file_with_clickable_places(on_terminal: bool) -> None:
     out = io.StringIO()
+    long = "no column 'cart_valu' in the model; its columns: " + ", ".join(["cart_value"] * 9)
     mistakes = [
-        Mistake("rules/b.yml", 3, "second"), Mistake("rules/a.yml", 1, "first", "warning"),
+        Mistake("rules/b.yml", 3, long), Mistake("rules/a.yml", 1, "first", "warning"),
         Mistake("rules/a.yml", 0, "all"),
     ]  # fmt: skip
-    show_mistakes(make_console(out, width=80), mistakes)
+    show_mistakes(Console(file=out, width=80, force_terminal=on_terminal, color_system=None), mistakes)
     told = out.getvalue()
-    assert "  rules/a.yml:1 warning first" in told
+    assert ("rules/a.yml:1 warning\n    first" if on_terminal else "rules/a.yml:1: warning: first\n") in told
+    assert (f"rules/b.yml:3: error: {long}\n" in told) is not on_terminal, "a log has one line per mistake"
     assert told.index("rules/a.yml") < told.index("rules/b.yml")
     assert told.endswith("2 errors, 1 warning.\n")
 

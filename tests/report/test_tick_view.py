@@ -91,6 +91,14 @@ def test_a_tick_with_nothing_to_do_is_one_sentence() -> None:
     assert told == "The tick of 2026-03-28 12:00 UTC decided nothing: nobody was due, nobody new had come."
 
 
+def test_a_tick_says_which_campaigns_it_launches_and_what_that_means() -> None:
+    """Else a newcomer's first plan, which finds nobody, looks like a mistake."""
+    first = _printed(Tick("r", NOW, (), launched=("welcome", "cart"), changed=True), planned=True, width=200)
+    assert "This tick launches cart, welcome: what happened before it brings nobody in, unless" in first
+    assert "`enter.since`" in first
+    assert "launches" not in _printed(TICK)
+
+
 def test_a_second_tick_at_the_same_instant_says_that_nothing_was_new() -> None:
     again = Tick(**{**vars(TICK), "committed": False})
     assert "had been decided before" in _printed(again)

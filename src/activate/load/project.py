@@ -18,13 +18,14 @@ from activate.load.checks.scene import Scene
 from activate.load.manifest import Manifest, read_manifest
 from activate.load.parse import Path_
 from activate.load.rules import Positions, load_rules
-from activate.project import Project
+from activate.project import Model, Project
 from activate.settings import Options, Target, manifest_path
 from activate.warehouses.base import Warehouse
 
 
 class Reading(NamedTuple):
-    """All that was read. `project` is None when the policy cannot be used; then `mistakes` says why."""
+    """All that was read. `project` is None when nothing can be made of the policy; with an error among `mistakes`, it is
+    for looking at, not for running."""
 
     project: Project | None
     mistakes: tuple[Mistake, ...]
@@ -62,10 +63,10 @@ def read_project(
             f"run `dbt parse --target {target.name}`"
         )
     rules = load_rules(options.project_dir)
-    if rules.policy is None:
+    if rules.draft is None:
         return Reading(None, tuple(sorted(rules.mistakes)), rules.positions, manifest)
     project = Project(
-        options.project_dir, manifest.project, rules.policy, rules.campaigns, manifest.models, audiences=rules.audiences
+        options.project_dir, manifest.project, rules.draft, rules.campaigns, manifest.models, audiences=rules.audiences
     )
     dialect = manifest.adapter if Dialect.get(manifest.adapter) else "duckdb"
     segments = {audience.segment for audience in rules.audiences} & set(manifest.models)
@@ -81,7 +82,7 @@ def read_project(
             message = "none of the models that the rules use is built yet, so their columns were not checked"
             missing = [Mistake("target/manifest.json", 0, message, "warning")]
     found = [*rules.mistakes, *missing, *check(scene, CHECKS)]
-    if warehouse is not None and not _has_error(found):
+    if warehouse is not None:
         found += _try_expressions(scene, warehouse)
     return Reading(scene.project, tuple(sorted(set(found))), rules.positions, manifest)
 
@@ -93,9 +94,7 @@ def inspect(project: Project, warehouse: Warehouse) -> Project:
     """
     positions = load_rules(project.directory).positions
     scene, missing = _with_columns(Scene(project, positions, Manifest("", project.name), warehouse.dialect), warehouse)
-    mistakes = [*missing, *check(scene, COLUMN_CHECKS)]
-    if not _has_error(mistakes):
-        mistakes += _try_expressions(scene, warehouse)
+    mistakes = [*missing, *check(scene, COLUMN_CHECKS), *_try_expressions(scene, warehouse)]
     if _has_error(mistakes):
         raise RulesError(mistakes)
     return scene.project
@@ -137,10 +136,21 @@ def _probes(scene: Scene) -> Iterator[tuple[Campaign, Path_, exp.Select]]:
             named.append((("exceptions", index, "where"), exception.where, project.policy.events.model))
         for path, text, name in named:
             model = project.models.get(name)
-            if text is not None and model is not None and model.columns:
+            if text is None or model is None or not model.columns:
+                continue
+            try:
                 where = parse_where(text, columns=model.columns, dialect=scene.dialect)
-                nothing = exp.and_(where, exp.false())
-                yield campaign, path, exp.select("1").from_(model.relation.table()).where(nothing)
+            except ValueError:
+                continue  # what is wrong with it, the check of expressions tells
+            yield campaign, path, _probe(where, model)
+
+
+def _probe(where: exp.Expression, model: Model) -> exp.Select:
+    """The expression of one row of nulls. A filter would not do: DuckDB folds one that can never hold away, and with it
+    a text that is no number; the tick would meet it."""
+    nothing = exp.select("*").from_(model.relation.table()).where(exp.false()).subquery("nothing")
+    one = exp.select(exp.alias_("1", "one")).subquery("one")
+    return exp.select(where).from_(one).join(nothing, on=exp.true(), join_type="left")
 
 
 def _refusal(warehouse: Warehouse, probes: list[exp.Select]) -> str | None:

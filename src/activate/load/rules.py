@@ -10,7 +10,7 @@ from activate.audience import Audience
 from activate.campaign import Campaign
 from activate.errors import Mistake
 from activate.load.parse import Document, Path_, read_yaml
-from activate.load.validate import validate
+from activate.load.validate import validate_rest
 from activate.policy import Policy
 
 POLICY_FILE = "rules/activate.yml"
@@ -47,24 +47,27 @@ class Positions:
 
 
 class Rules(NamedTuple):
-    """What the rules directory says. `policy` is None when its file cannot be used."""
+    """What the rules directory says. `policy` is None when its file has mistakes; `draft` is then what is right of it,
+    and campaigns and audiences may be without what is wrong in them: enough to check the rest, not to run."""
 
     policy: Policy | None
     campaigns: tuple[Campaign, ...]
     mistakes: tuple[Mistake, ...]
     positions: Positions
     audiences: tuple[Audience, ...] = ()
+    draft: Policy | None = None
 
 
 def load_rules(directory: Path) -> Rules:
-    """Read `rules/` of the project at `directory`. A file with mistakes is left out and its mistakes are listed."""
+    """Read `rules/` of the project at `directory`. Mistakes are listed; what has none is there for the other checks."""
     mistakes: list[Mistake] = []
-    policy, positions = _load_policy(directory, mistakes)
+    draft, positions = _load_policy(directory, mistakes)
+    policy = None if mistakes else draft
     campaigns = _read_all(directory, CAMPAIGNS, Campaign, positions.campaigns, mistakes)
     audiences = _read_all(directory, AUDIENCES, Audience, positions.audiences, mistakes)
     if not campaigns and not audiences and not any(mistake.file.startswith(CAMPAIGNS) for mistake in mistakes):
         mistakes.append(Mistake(CAMPAIGNS, 0, "holds no campaign; nobody will be messaged", "warning"))
-    return Rules(policy, campaigns, tuple(mistakes), positions, audiences)
+    return Rules(policy, campaigns, tuple(mistakes), positions, audiences, draft)
 
 
 def _read_all(
@@ -78,7 +81,7 @@ def _read_all(
         mistakes += found
         if document is None:
             continue
-        rule, found = validate(kind, document)
+        rule, found = validate_rest(kind, document)
         mistakes += found
         if rule is None:
             continue
@@ -102,6 +105,6 @@ def _load_policy(directory: Path, mistakes: list[Mistake]) -> tuple[Policy | Non
     mistakes += found
     if document is None:
         return None, Positions()
-    policy, found = validate(Policy, document)
+    policy, found = validate_rest(Policy, document)
     mistakes += found
     return policy, Positions(document)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import types
 from collections.abc import Iterable, Mapping, Set
@@ -16,6 +17,7 @@ M = TypeVar("M", bound=BaseModel)
 _QUOTED = re.compile(r"'([^']*)'")
 _NAME = "lower-case letters, digits and _, starting with a letter, at most 63 characters"
 
+_MAPPINGS = (dict, Mapping)
 _NO_MAPPING = ("model_type", "model_attributes_type")
 _SENTENCES: Mapping[str, str] = {
     "string_pattern_mismatch": "{shown} is not a name; allowed: " + _NAME,
@@ -40,6 +42,48 @@ def validate(model: type[M], document: Document) -> tuple[M | None, list[Mistake
         return model.model_validate(document.data, context={"written": True}), []
     except ValidationError as error:
         return None, explain(model, error, document)
+
+
+def validate_rest(model: type[M], document: Document) -> tuple[M | None, list[Mistake]]:
+    """As `validate`, but what is wrong is left out where the model can do without it: what the rest has to do with
+    other files can then be checked in the same go. With mistakes, the model is for checking only."""
+    made, mistakes = validate(model, document)
+    data: Any = document.data
+    while made is None and data is not None:
+        try:
+            made = model.model_validate(data, context={"written": True})
+        except ValidationError as error:
+            data = _without(model, data, error)
+    return made, mistakes
+
+
+def _without(model: type[BaseModel], data: Any, error: ValidationError) -> Any:
+    """The data without the unknown keys and the optional fields that an error names; None if that is not enough."""
+    left = copy.deepcopy(data)
+    for detail in error.errors():
+        path = _path(detail["loc"], data)
+        if detail["type"] == "too_short" and _descend(data, path):
+            continue  # its entries have mistakes of their own
+        drop = path if detail["type"] == "extra_forbidden" else _optional(model, path)
+        if not drop:
+            return None
+        if drop[:-1] == _path(drop[:-1], left):
+            _descend(left, drop[:-1]).pop(drop[-1], None)
+    return left if left != data else None
+
+
+def _optional(model: type[BaseModel], path: Path_) -> Path_:
+    """The longest beginning of a path that is a field with a default, but for mappings of names that others refer to."""
+    current: type[BaseModel] | None = model
+    found: Path_ = ()
+    for place, part in enumerate(path):
+        fields = {field.alias or name: field for name, field in current.model_fields.items()} if current else {}
+        if part in fields:
+            field = fields[str(part)]
+            current = _model_in(field.annotation)
+            if not field.is_required() and get_origin(field.annotation) not in _MAPPINGS:
+                found = path[: place + 1]
+    return found
 
 
 def explain(model: type[BaseModel], error: ValidationError, document: Document, at: Path_ = ()) -> list[Mistake]:

@@ -6,9 +6,10 @@ import datetime as dt
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from activate.campaign import Campaign
+from activate.errors import nearest
 from activate.project import Project
 from activate.report.caps import History
 from activate.report.door import Door
@@ -116,12 +117,17 @@ class _Teller:
         decisions = [row for row in self.stored.decisions if row["campaign"] == name]
         told = self._entries(entries, decisions, current)
         if current is None:
-            gone = None if told else _absence("campaign_gone" if decisions else "campaign_unknown")
+            gone = None if told else _absence("campaign_gone") if decisions else self._unknown(name)
             return self._story(name, told, (), gone)
         door = Door(self.person, current, self.stored.scanned.get(name), self.as_of, entries, decisions, self.history)
         refusals = door.refusals()
         asks = self.everything or not (told or refusals)
         return self._story(name, told, refusals, door.absence() if asks else None)
+
+    def _unknown(self, name: str) -> Absence:
+        absence = _absence("campaign_unknown")
+        hint = nearest(name, [campaign.campaign for campaign in self.person.project.campaigns]).removeprefix("; ")
+        return replace(absence, change=hint[0].upper() + hint[1:]) if hint else absence
 
     def _entries(
         self, entries: Sequence[Row], decisions: Sequence[Row], current: Campaign | None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from activate.errors import Mistake
@@ -16,17 +16,18 @@ _STYLES = {"error": "red", "warning": "yellow"}
 
 
 def show_mistakes(console: Console, mistakes: Sequence[Mistake]) -> None:
-    """Print every mistake with its place, and the totals. `file:line` is kept in one piece, for editors to click on."""
+    """Print every mistake with its place, and the totals. `file:line` is kept in one piece, for editors to click on.
+
+    A terminal gets the message below its place, over the whole width; a pipe or a log one line per mistake, to search.
+    """
     for file, found in groupby(sorted(mistakes), key=lambda mistake: mistake.file):
-        console.print(Text(file, style="bold"))
-        table = Table.grid(padding=(0, 1))
-        for column in ("place", "severity"):
-            table.add_column(column, no_wrap=True)
-        table.add_column("message", overflow="fold")
         for mistake in found:
-            place = f"  {file}:{mistake.line}" if mistake.line else "  "
-            table.add_row(place, Text(mistake.severity, style=_STYLES[mistake.severity]), Text(mistake.message))
-        console.print(table)
+            if not console.is_terminal:
+                console.print(Text(str(mistake)), soft_wrap=True)
+                continue
+            place = f"{file}:{mistake.line}" if mistake.line else file
+            console.print(Text.assemble((place, "bold"), " ", (mistake.severity, _STYLES[mistake.severity])))
+            console.print(Padding(Text(mistake.message), (0, 0, 0, 4)))
         console.print()
     errors = sum(mistake.severity == "error" for mistake in mistakes)
     if not mistakes:

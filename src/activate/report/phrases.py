@@ -129,7 +129,7 @@ ABSENCES: dict[str, Phrase] = {
     ),
     "campaign_unknown": Phrase(
         "there is no campaign of this name, in the rules or in the state",
-        "Check the name; `dbt-activate plan` lists the campaigns.",
+        "Check the name: it is the `campaign` of a file in rules/campaigns.",
     ),
     "campaign_gone": Phrase("the campaign's file is gone", "Put the campaign's file back."),
     "no_occurrence": Phrase(

@@ -127,15 +127,23 @@ def _delivered(console: Console, found: Status) -> None:
 def _audiences(console: Console, found: Status) -> None:
     if not found.audiences:
         return
-    columns = [("audience", "left"), ("last sync", "left"), ("status", "left"), ("wanted", "right"), ("withheld", "right"),
-               ("dead letters", "right"), ("to send again", "right")]  # fmt: skip
-    table = make_table("Audiences", columns)
+    trouble = {
+        "withheld": [sum(people for _, people, _, _ in line.withheld) for line in found.audiences],
+        "dead letters": [line.refused for line in found.audiences],
+        "to send again": [line.open for line in found.audiences],
+    }
+    shown = {
+        name: figures for name, figures in trouble.items() if any(figures)
+    }  # else names have no room on 80 columns
+    columns = [("audience", "left"), ("last sync", "left"), ("status", "left"), ("wanted", "right")]
+    table = make_table("Audiences", [*columns, *((name, "right") for name in shown)])
+    table.columns[1].no_wrap = True
     styles = {"synced": "green", "partial": "yellow", "stopped": "red"}
-    for line in found.audiences:
+    for place, line in enumerate(found.audiences):
         table.add_row(
             Text.assemble(line.audience, ("\n→ " + line.destination, "dim")), Text(short(line.synced_at) if line.synced_at else ""),
             Text(line.status, style=styles.get(line.status, "dim")), figure(line.wanted),
-            figure(sum(people for _, people, _, _ in line.withheld), "yellow"), figure(line.refused, "yellow"), figure(line.open, "yellow"),
+            *(figure(figures[place], "yellow") for figures in shown.values()),
         )  # fmt: skip
     console.print(table)
     console.print()

@@ -21,6 +21,7 @@ def show_tick(console: Console, tick: Tick, planned: bool) -> None:
     what = "would decide" if planned else "decided"
     if not tick.counts and not tick.entered:
         console.print(f"The tick of {when(tick.now)} {what} nothing: nobody was due, nobody new had come.")
+        _launched(console, tick)
         _invalid(console, tick)
         return
     console.print(Text(f"What the tick of {when(tick.now)} {what}", style="bold"))
@@ -32,6 +33,7 @@ def show_tick(console: Console, tick: Tick, planned: bool) -> None:
     console.print()
     _samples(console, tick)
     _guards(console, tick, planned)
+    _launched(console, tick)
     _invalid(console, tick)
     note(console, _next(tick, planned))
 
@@ -111,6 +113,15 @@ def _guards(console: Console, tick: Tick, planned: bool) -> None:
     for campaign in sorted({count.campaign for count in tick.counts if count.gate == "guard"}):
         told = f"! {campaign}: more messages than its guard allows, so none of them goes out"
         console.print(Text(f"{told}; {when_to_ask} how to let them pass.", style="yellow"))
+
+
+def _launched(console: Console, tick: Tick) -> None:
+    if tick.launched:
+        note(
+            console,
+            f"This tick launches {', '.join(sorted(tick.launched))}: what happened before it brings nobody in, "
+            "unless the campaign says `enter.since`.",
+        )
 
 
 def _invalid(console: Console, tick: Tick) -> None:

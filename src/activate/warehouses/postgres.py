@@ -190,4 +190,4 @@ def _clean(error: Exception) -> str:
 
 
 def _host(uri: str) -> str:
-    return uri.rsplit("@", 1)[-1]
+    return uri.rsplit("@", 1)[-1].split("?", 1)[0]

@@ -12,7 +12,7 @@ from activate.load.checks.scene import TEMPLATES, Scene
 from activate.load.checks.templates import find, uses
 from activate.providers.base import Advice
 from activate.providers.registry import check as check_section
-from activate.template import LeastPart
+from activate.template import LeastPart, TemplateMistake
 
 
 def fitness(scene: Scene) -> Iterator[Mistake]:
@@ -24,7 +24,7 @@ def fitness(scene: Scene) -> Iterator[Mistake]:
         if found is None or options is None or name is None:
             continue  # what is missing, another check tells
         read = scene.template(name)
-        parts = {} if isinstance(read, Mistake) else read[1]
+        parts = {} if isinstance(read, TemplateMistake) else read.least
         content = {block: part.text for block, part in parts.items()}
         for sentence in found[0].misfits(options, use.channel, content, use.campaign.class_) if parts else ():
             file, line = _place(name, parts, sentence)

@@ -16,7 +16,7 @@ from activate.load.manifest import Manifest
 from activate.load.parse import Path_
 from activate.load.rules import Positions
 from activate.project import Model, Project
-from activate.template import LeastPart, TemplateInfo, TemplateMistake, read_template
+from activate.template import TemplateMistake, TemplateReading, read_template
 
 TEMPLATES = "rules/templates"
 
@@ -47,7 +47,7 @@ class Scene:
     complete: bool = True
     today: dt.datetime | None = None
     _places: dict[str, tuple[str, int]] = field(default_factory=dict, repr=False)
-    _templates: dict[str, tuple[TemplateInfo, dict[str, LeastPart]] | Mistake] = field(default_factory=dict, repr=False)
+    _templates: dict[str, TemplateReading | TemplateMistake] = field(default_factory=dict, repr=False)
 
     def columns(self, name: str) -> Columns | None:
         """What is known of a model's columns: from the warehouse, else as dbt declares them, else None."""
@@ -102,14 +102,14 @@ class Scene:
             return audience.segment, in_segment
         return (profiles.model, in_profiles) if column in in_profiles.types else (audience.segment, in_segment)
 
-    def template(self, name: str) -> tuple[TemplateInfo, dict[str, LeastPart]] | Mistake:
-        """What a template file uses, and what it prints at the least; or why it cannot be used. Each is read once."""
+    def template(self, name: str) -> TemplateReading | TemplateMistake:
+        """What a template file uses, and what is wrong in it; or why it cannot be read. Each is read once."""
         if name not in self._templates:
             folder = self.project.templates
             try:
                 self._templates[name] = read_template(folder / name, folder)
             except TemplateMistake as error:
-                self._templates[name] = Mistake(f"{TEMPLATES}/{error.file or name}", error.line, error.message)
+                self._templates[name] = error
         return self._templates[name]
 
     def model_mistake(self, model: Model, message: str, *, severity: str = "error") -> Mistake:

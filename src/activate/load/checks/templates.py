@@ -12,7 +12,7 @@ from activate.errors import Mistake, nearest
 from activate.load.checks.channels import provider_of
 from activate.load.checks.scene import TEMPLATES, Scene
 from activate.load.parse import Path_
-from activate.template import BODY, TemplateInfo, template_names
+from activate.template import BODY, TemplateInfo, TemplateMistake, template_names
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-/.]*")
 
@@ -37,8 +37,7 @@ def templates(scene: Scene) -> Iterator[Mistake]:
         if name is None:
             found: Iterator[Mistake] = iter([_missing(scene, use, folder)])
         else:
-            read = scene.template(name)
-            found = iter([read]) if isinstance(read, Mistake) else _content(scene, use, read[0])
+            found = _content(scene, use, name)
         for mistake in found:
             if mistake not in told:
                 told.add(mistake)
@@ -75,8 +74,14 @@ def _missing(scene: Scene, use: Use, folder: Path) -> Mistake:
     return scene.mistake(use.campaign, use.path, message)
 
 
-def _content(scene: Scene, use: Use, info: TemplateInfo) -> Iterator[Mistake]:
-    """What a template needs that the campaign's people, or the channel's provider, do not have."""
+def _content(scene: Scene, use: Use, name: str) -> Iterator[Mistake]:
+    """What is wrong in a template, and what it needs that the campaign's people, or the channel's provider, lack."""
+    read = scene.template(name)
+    for wrong in (read,) if isinstance(read, TemplateMistake) else read.mistakes:
+        yield Mistake(f"{TEMPLATES}/{wrong.file or name}", wrong.line, wrong.message)
+    if isinstance(read, TemplateMistake):
+        return
+    info = read.info
     yield from _fields(scene, use, info)
     found = provider_of(scene.project.policy, use.channel)
     if found is None:
@@ -98,6 +103,8 @@ def _content(scene: Scene, use: Use, info: TemplateInfo) -> Iterator[Mistake]:
 
 def _fields(scene: Scene, use: Use, info: TemplateInfo) -> Iterator[Mistake]:
     for row, field in sorted(info.fields):
+        if field.startswith("_"):
+            continue  # told as private already
         model = scene.project.policy.profiles.model if row == "profile" else use.campaign.enter.model
         file, line = f"{TEMPLATES}/{info.name}", _line(scene, info.name, field, row)
         if row == "context" and use.campaign.enter.on == "exit":
