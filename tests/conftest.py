@@ -13,6 +13,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,6 +80,26 @@ def postgres_server(postgres_admin: str) -> Iterator[str]:
     finally:
         with adbc.connect(postgres_admin, autocommit=True) as connection, connection.cursor() as cursor:
             cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _duckdb_on_one_thread() -> Iterator[None]:
+    """A table of ten rows is no work for two threads: handing it to them takes a sixth of the suite's time in DuckDB.
+
+    Processes that tests start (dbt, the command, workers that are killed) keep all threads, as users have them.
+    """
+    import duckdb
+
+    connect = duckdb.connect
+
+    def connect_on_one(*args: Any, **kwargs: Any) -> duckdb.DuckDBPyConnection:
+        connection = connect(*args, **kwargs)
+        connection.execute("SET threads = 1")
+        return connection
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duckdb, "connect", connect_on_one)
+        yield
 
 
 @pytest.fixture(autouse=True)
