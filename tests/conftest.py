@@ -108,3 +108,4 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("DBT_", "ACTIVATE_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("DO_NOT_TRACK", "1")  # dbt tells nobody of what the tests do, and waits for nobody's answer
