@@ -13,6 +13,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,9 +82,30 @@ def postgres_server(postgres_admin: str) -> Iterator[str]:
             cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _duckdb_on_one_thread() -> Iterator[None]:
+    """A table of ten rows is no work for two threads: handing it to them takes a sixth of the suite's time in DuckDB.
+
+    Processes that tests start (dbt, the command, workers that are killed) keep all threads, as users have them.
+    """
+    import duckdb
+
+    connect = duckdb.connect
+
+    def connect_on_one(*args: Any, **kwargs: Any) -> duckdb.DuckDBPyConnection:
+        connection = connect(*args, **kwargs)
+        connection.execute("SET threads = 1")
+        return connection
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duckdb, "connect", connect_on_one)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests see none of the caller's dbt or Activate settings."""
     for name in list(os.environ):
         if name.startswith(("DBT_", "ACTIVATE_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("DO_NOT_TRACK", "1")  # dbt tells nobody of what the tests do, and waits for nobody's answer

@@ -206,7 +206,7 @@ def running_gateway() -> Iterator[Gateway]:
     server = Server(("127.0.0.1", 0), Handler)
     made = server.gateway = Gateway(f"http://127.0.0.1:{server.server_address[1]}/messages")
     made.gate.set()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield made

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 import sqlglot
 
 from activate.deliver.hand_over import Clock
@@ -300,3 +301,6 @@ def webhook(url: str, **options: Any) -> dict[str, Any]:
 
 MakeOffice = Callable[..., PostOffice]
 """What the fixture `make_office` gives: makes a post office with these providers."""
+
+on_both = pytest.mark.parametrize("make_office", ["duckdb", "postgres"], indirect=True)
+"""Marks a test of `make_office` that runs on both warehouses in every run."""

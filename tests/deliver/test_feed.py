@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from post_office import NOON, MakeOffice, PostOffice, message_id
+from post_office import NOON, MakeOffice, PostOffice, message_id, on_both
 from test_kill import COUNT, Place, _check, _prepare, place
 
 from activate.deliver.send import carrier_for
@@ -40,6 +40,7 @@ def template(directory: Path, text: str = CARD) -> None:
     (directory / "rules" / "templates" / "hello.email.j2").write_text(text)
 
 
+@on_both
 def test_a_message_is_a_row_with_what_was_rendered(make_office: MakeOffice, tmp_path: Path) -> None:
     template(tmp_path)
     office = make_office(FEED).people(5).queue(range(5))
@@ -53,6 +54,7 @@ def test_a_message_is_a_row_with_what_was_rendered(make_office: MakeOffice, tmp_
     assert len(found) == 5
 
 
+@on_both
 def test_handed_over_again_a_message_is_there_once_and_as_it_was(make_office: MakeOffice, tmp_path: Path) -> None:
     template(tmp_path)
     office = make_office(FEED).people(3).queue(range(3))
@@ -76,6 +78,7 @@ def test_killed_at_any_step_each_message_is_there_exactly_once(place: Place, tmp
         assert sorted(rows(office)) == sorted((message_id(n),) for n in range(COUNT))
 
 
+@on_both
 def test_a_value_that_the_warehouse_cannot_hold_harms_no_other(make_office: MakeOffice, tmp_path: Path) -> None:
     template(tmp_path)
     office = make_office(FEED).people(3).queue(range(3))
@@ -167,6 +170,7 @@ def test_a_feed_is_written_in_order_and_into_a_plainly_named_table() -> None:
         assert "write schema.name" in check({"type": "feed", "table": table})[0]
 
 
+@on_both
 def test_data_is_kept_as_it_was_written(make_office: MakeOffice, tmp_path: Path) -> None:
     template(tmp_path, '{% block body %}a{% endblock %}{% block data %}{"pinned": true, "n": 1.50}{% endblock %}')
     office = make_office(FEED).people(1).queue([0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 
-from post_office import NOON, MakeOffice, PostOffice
+from post_office import NOON, MakeOffice, PostOffice, on_both
 
 from activate import run
 from activate.policy import Policy
@@ -25,6 +25,7 @@ def _deliver(office: PostOffice, at: dt.datetime, *providers: str) -> dict[str, 
     return {report.provider: report.counts.get("accepted", 0) for report in reports}
 
 
+@on_both
 def test_providers_are_found_by_new_messages_and_remembered(make_office: MakeOffice) -> None:
     office = make_office(FILES).people(9).queue([0, 1]).queue([2], provider="late").queue([3], provider="old")
     assert _deliver(office, NOON, "mail") == {"mail": 2}
@@ -36,6 +37,7 @@ def test_providers_are_found_by_new_messages_and_remembered(make_office: MakeOff
     assert _deliver(office, NOON + hour) == {"mail": 0, "late": 1, "old": 1}
 
 
+@on_both
 def test_one_that_the_rules_no_longer_have_is_told_of_while_something_is_open(make_office: MakeOffice) -> None:
     office = make_office(FILES).people(9).queue([0, 1]).queue([3], provider="old")
     assert _deliver(office, NOON, "mail") == {"mail": 2}
@@ -46,6 +48,7 @@ def test_one_that_the_rules_no_longer_have_is_told_of_while_something_is_open(ma
         assert [report.provider for report in reports if report.error] == ["old"]
 
 
+@on_both
 def test_messages_of_the_last_instant_that_was_looked_at_are_looked_at_again(make_office: MakeOffice) -> None:
     office = make_office(FILES).people(9).queue([0])
     assert _deliver(office, NOON) == {"mail": 1}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from post_office import NOON, MakeOffice, PostOffice, address
+from post_office import NOON, MakeOffice, PostOffice, address, on_both
 
 from activate.campaign import Campaign
 from activate.deliver.preview import Preview, preview
@@ -46,6 +46,7 @@ def _preview(office: PostOffice, user_id: str, **options: object) -> Preview:
         outbox.close()
 
 
+@on_both
 def test_the_latest_entry_gives_the_context(make_office: MakeOffice) -> None:
     office = _office(make_office, _campaign()).queue([0])
     before = office.all_state()
@@ -56,6 +57,7 @@ def test_the_latest_entry_gives_the_context(make_office: MakeOffice) -> None:
     assert address(0) not in repr(shown)
 
 
+@on_both
 def test_without_an_entry_the_latest_row_of_the_trigger_does(make_office: MakeOffice) -> None:
     assert _preview(_office(make_office, _campaign()), "u0", channel="email").content["text"].endswith("New tea.")
 

@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 import pytest
-from post_office import SECRET, MakeOffice, Service, address, message_id, webhook
+from post_office import SECRET, MakeOffice, Service, address, message_id, on_both, webhook
 
 from activate.providers.base import Outgoing, safe_code, safe_id
 
@@ -35,6 +35,7 @@ def _faults(peer: Service) -> Any:
     return script
 
 
+@on_both
 def test_nothing_personal_is_kept_or_told(
     make_office: MakeOffice, peer: Service, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from post_office import NOON, MakeOffice, PostOffice, Service, address, message_id, webhook
+from post_office import NOON, MakeOffice, PostOffice, Service, address, message_id, on_both, webhook
 
 from activate.deliver.hand_over import Clock
 from activate.deliver.send import require_usable
@@ -19,6 +19,7 @@ from activate.record import deliveries
 from activate.record.deliveries import Outbox
 
 
+@on_both
 def test_every_open_message_is_handed_over_once(make_office: MakeOffice, peer: Service) -> None:
     office = make_office({"mail": webhook(peer.url, batch=7)}).people(50).queue(range(50))
     report = office.deliver()
@@ -46,6 +47,7 @@ def test_a_message_is_rendered_from_profile_and_context(make_office: MakeOffice,
     ]  # fmt: skip
 
 
+@on_both
 def test_profile_values_read_the_same_from_every_warehouse(make_office: MakeOffice, peer: Service) -> None:
     office = make_office({"mail": webhook(peer.url)}).people(1).queue([0], template="types")
     (office.project.templates / "types.email.j2").write_text(
@@ -86,6 +88,7 @@ def test_a_template_can_abort(make_office: MakeOffice, peer: Service) -> None:
     assert rows == [("template_abort", "one point is not worth it")]
 
 
+@on_both
 @pytest.mark.parametrize(
     ("statement", "code"),
     [
@@ -113,6 +116,7 @@ def test_text_consent_counts_by_its_values(make_office: MakeOffice, peer: Servic
     assert json.loads(peer.requests[0][1])["messages"][0]["content"] == {"body": "Hello Ann0"}
 
 
+@on_both
 @pytest.mark.parametrize(
     ("column", "offset", "outcome", "code"),
     [
@@ -131,6 +135,7 @@ def test_expiry_and_window_hold_up_to_their_last_instant(
     assert office.codes() == {(outcome, code): 1}
 
 
+@on_both
 def test_transactional_goes_first_then_priority(make_office: MakeOffice, peer: Service) -> None:
     office = make_office({"mail": webhook(peer.url, batch=1, concurrency=1)}).people(4)
     office.queue([0], priority=10).queue([1], priority=90).queue([2], class_="transactional", priority=0)
@@ -140,6 +145,7 @@ def test_transactional_goes_first_then_priority(make_office: MakeOffice, peer: S
     assert order == ["u2", "u3", "u1", "u0"]
 
 
+@on_both
 def test_an_outbox_of_many_pages_is_gone_through_in_order_and_once(
     make_office: MakeOffice, peer: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +251,7 @@ def test_a_very_long_wait_is_left_to_the_next_run(duckdb_only: MakeOffice, peer:
     assert office.deliver().counts == {"accepted": 1}
 
 
+@on_both
 def test_failures_end_at_max_attempts(make_office: MakeOffice, peer: Service) -> None:
     peer.script = lambda handler, _: handler.answer(500) or True
     office = make_office({"mail": webhook(peer.url, concurrency=1)}, delivery={"max_attempts": 2})
@@ -387,6 +394,7 @@ def test_one_provider_that_fails_does_not_stop_another(make_office: MakeOffice, 
     assert reports["pusher"].counts == {"accepted": 1}
 
 
+@on_both
 def test_a_second_delivery_waits_or_leaves(make_office: MakeOffice, peer: Service) -> None:
     office = make_office({"mail": webhook(peer.url)}).people(1).queue([0])
     other = Outbox(office.warehouse.clone(), office.project, "mail", "other")
@@ -408,6 +416,7 @@ def test_a_template_that_broke_leaves_its_messages_open(duckdb_only: MakeOffice,
     assert office.deliver().counts == {"accepted": 1}
 
 
+@on_both
 def test_a_run_looks_only_at_what_may_be_open(make_office: MakeOffice, peer: Service) -> None:
     """Cost follows what is open: the watermark moves past what is done, and stays at what is not."""
     office = make_office({"mail": webhook(peer.url)}).people(6)
@@ -437,6 +446,7 @@ def test_rows_are_never_dated_before_their_message(make_office: MakeOffice, peer
     assert office.sql("SELECT MIN(recorded_at) FROM activate.deliveries") == [(NOON + dt.timedelta(hours=2),)]
 
 
+@on_both
 def test_contexts_are_found_behind_the_horizon(make_office: MakeOffice, peer: Service) -> None:
     """The entry of a long journey is older than the last ticks; a wrong hint from `scans` costs time, not the context."""
     office = make_office({"mail": webhook(peer.url)}).people(1).queue([0])
@@ -512,6 +522,7 @@ def test_a_lost_address_is_suppressed_with_its_outcome_and_not_used_again(
     assert found == [("address_suppressed",)]
 
 
+@on_both
 def test_outcome_and_suppression_are_written_together_or_not_at_all(
     make_office: MakeOffice, peer: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,7 +144,7 @@ class Silent(WSGIRequestHandler):
 
 def test_many_requests_at_once_over_http_are_all_on_disk(local: EventShop) -> None:
     server = make_server("127.0.0.1", 0, local.listener(), handler_class=Silent)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     spool = Spool(local.directory / ".activate" / "events")
     try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -159,7 +161,7 @@ def test_most_worlds_are_eventful(simulated: list[State]) -> None:
 @pytest.fixture(scope="module")
 def agreed() -> tuple[Tables, Tables]:
     """Expected and actual tables of one batch."""
-    expected, actual = both(DuckDB.open(":memory:"), make_batch(0))
+    expected, actual = both(DuckDB.open(":memory:"), make_batch(0, towns=3))
     assert differences(expected, actual) == []
     return expected, actual
 
@@ -205,6 +207,7 @@ def test_a_mistaken_engine_fails_the_test(monkeypatch: pytest.MonkeyPatch) -> No
         return tables
 
     monkeypatch.setattr(worlds_run, "actual_tables", mistaken)
+    monkeypatch.setattr(sys.modules[__name__], "make_batch", partial(make_batch, towns=2, worlds_per_town=2))
     with pytest.raises(pytest.fail.Exception, match=r"(?s)disagree about make_batch\(0\).*reason: expected"):
         agree(DuckDB.open(":memory:"), 0, attempts=3)
 
@@ -215,7 +218,7 @@ def test_a_disagreement_is_reduced_to_what_matters() -> None:
         free = replace(batch, policy=batch.policy.model_copy(update={"frequency_caps": ()}))
         return differences(*(expected_tables(state for state, _ in simulate(each)) for each in (batch, free)))
 
-    batch = next(each for each in map(make_batch, range(50)) if mistaken(each))
+    batch = next(each for each in (make_batch(seed, worlds_per_town=7) for seed in range(50)) if mistaken(each))
     small = reduce(batch, lambda smaller: bool(mistaken(smaller)), attempts=2_000)
     [world], tables = small.worlds, small.worlds[0].moments[-1].tables
     assert len(small.policy.frequency_caps) == 1

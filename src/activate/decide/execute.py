@@ -71,12 +71,15 @@ def _rounds(warehouse: Warehouse, stage: Rounds, constants: Mapping[str, str]) -
             warehouse.execute(statement.sql.bind({**constants, "round": str(number)}))
 
 
-_KINDS = {"string": "TEXT", "int64": "BIGINT", "bool": "BOOLEAN", "timestamp[us]": "TIMESTAMP"}
+_KINDS = {
+    name: exp.DataType.build(kind)  # parsed once: a tick makes a hundred such columns
+    for name, kind in (("string", "TEXT"), ("int64", "BIGINT"), ("bool", "BOOLEAN"), ("timestamp[us]", "TIMESTAMP"))
+}
 
 
 def _empty(stage: Load) -> exp.Create:
     columns = [
-        exp.ColumnDef(this=exp.to_identifier(field.name), kind=exp.DataType.build(_KINDS[str(field.type)]))
+        exp.ColumnDef(this=exp.to_identifier(field.name), kind=_KINDS[str(field.type)].copy())
         for field in stage.rows.schema
     ]
     return exp.Create(

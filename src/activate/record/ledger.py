@@ -7,6 +7,7 @@ import datetime as dt
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -221,7 +222,7 @@ def outbox_providers(warehouse: Warehouse, project: Project) -> Listing:
 
 def _rows(warehouse: Warehouse, text: str, **parts: exp.Expr | Relation) -> list[dict[str, Any]]:
     """Run a constant query over single-letter tables and `:name` constants; return rows as dicts."""
-    query = sqlglot.parse_one(text, read="duckdb")
+    query = _parsed(text).copy()
     for node in list(query.find_all(exp.Table, exp.Placeholder)):
         part = parts.get(node.name)
         if isinstance(part, Relation):
@@ -230,3 +231,8 @@ def _rows(warehouse: Warehouse, text: str, **parts: exp.Expr | Relation) -> list
             node.replace(part.copy())
     rows: list[dict[str, Any]] = warehouse.query(query).to_pylist()
     return rows
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> exp.Expr:
+    return sqlglot.parse_one(text, read="duckdb")
