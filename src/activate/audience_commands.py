@@ -53,6 +53,7 @@ def _sync(args: argparse.Namespace) -> int:
             plans = syncing.plan(warehouse, project, chosen, now, samples=args.samples, full=args.full)
             _tell(args, {"now": now, "audiences": plans_data(plans)}, lambda console: show_plans(console, plans))
             return 0
+        syncing.refuse_the_past(warehouse, project, chosen, now)
         reports = syncing.sync(
             warehouse, project, chosen, now, open_target=run.target_opener(options(args), args.wait), full=args.full,
             wait_seconds=args.wait, on_progress=told.audience,
@@ -126,7 +127,7 @@ def _undo(args: argparse.Namespace) -> int:
     with opened(args) as (project, warehouse):
         found = mending.undo(
             warehouse, project, args.run_id, instant(args), open_target=run.target_opener(options(args), args.wait),
-            wait_seconds=args.wait, apply=args.apply, samples=3,
+            wait_seconds=args.wait, apply=args.apply, without_updates=args.without_updates, samples=3,
         )  # fmt: skip
     figures = {"removals": found.removals, "additions": found.additions, "updates": found.updates}
     report = found.report

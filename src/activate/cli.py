@@ -34,7 +34,7 @@ EXIT_CODES: dict[int, str] = {
     3: "the project, the dbt profile, the manifest or a secret is missing or wrong",
     4: "another run holds the lease; try again when it has ended",
     5: "the warehouse refused a statement or cannot be reached; nothing was recorded",
-    6: "`--now` lies before a tick that is already recorded",
+    6: "`--now` lies before a tick, or a sync of an audience, that is already recorded",
     7: "a provider or a destination could not be used; what is meant for it waits",
     8: "`apply`: what would be done is not what was planned any more; nothing was done",
     USAGE_ERROR: "the command was typed wrongly",
@@ -259,6 +259,11 @@ def _reconcile(parser: argparse.ArgumentParser) -> None:
 def _undo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_id", metavar="RUN", help="the run id of a sync (table audience_syncs)")
     parser.add_argument("--apply", action="store_true", help="send it, and put the audience on hold")
+    parser.add_argument(
+        "--without-updates",
+        action="store_true",
+        help="with --apply: leave the run's updates, which cannot be undone, and undo the rest",
+    )
 
 
 def _exposures(parser: argparse.ArgumentParser) -> None:

@@ -23,6 +23,14 @@ REASONS = {
 }  # fmt: skip
 
 
+def in_words(reason: str) -> str:
+    """Why a row cannot be sent or a person is left out; `bad_date: born` names the field that cannot be cast."""
+    kind, _, field = reason.partition(": ")
+    if field:
+        return f"{field} cannot be cast to {kind.removeprefix('bad_')}"
+    return REASONS.get(reason, reason)
+
+
 def show_plans(console: Console, plans: Sequence[AudiencePlan], *, as_next: bool = True) -> None:
     """Print plans: people by kind with their share, what is withheld and why, samples, requests and minutes."""
     if not plans:
@@ -116,7 +124,12 @@ def show_undo(
         f"  {plural(figures['removals'], 'member')} {verb} taken out again, {number(figures['additions'])} {verb} put back."
     )
     if figures["updates"]:
-        console.print(f"  {plural(figures['updates'], 'update')} cannot be undone: old values are kept nowhere.")
+        told = (
+            "stay"
+            if done
+            else "cannot be undone, and keep --apply from doing the rest unless --without-updates is said"
+        )
+        console.print(f"  {plural(figures['updates'], 'update')} {told}: old values are kept nowhere.")
     for verdict, people in sorted(samples.items()):
         console.print(Text(f"  {verdict}: {', '.join(people)}", style="dim"))
     if done:
@@ -165,12 +178,12 @@ def _odd(console: Console, plan: AudiencePlan) -> None:
     for reason, count in found.invalid.items():
         console.print(
             Text(
-                f"! {plan.audience}: {plural(count, 'row')} cannot be sent: {REASONS.get(reason, reason)}",
+                f"! {plan.audience}: {plural(count, 'row')} cannot be sent: {in_words(reason)}",
                 style="yellow",
             )
         )
     for reason, count in found.left_out.items():
-        note(console, f"{plan.audience}: {plural(count, 'person', 'people')} left out: {REASONS.get(reason, reason)}")
+        note(console, f"{plan.audience}: {plural(count, 'person', 'people')} left out: {in_words(reason)}")
     if found.refused:
         console.print(
             Text(
