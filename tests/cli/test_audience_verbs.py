@@ -119,6 +119,34 @@ def test_members_are_read_back_mended_and_undone(audience_place: Place) -> None:
     assert "no sync of an audience" in place.json("undo", "nonsense", code=3)["error"]["message"]
 
 
+def test_an_instant_before_the_last_sync_is_refused_and_nothing_is_sent(audience_place: Place) -> None:
+    place = audience_place
+    place.json("sync", "--now", f"{LATER}")
+    place.execute("DELETE FROM shop.vips WHERE user_id = 'cid'")
+    for words in (["sync"], ["sync", "--full"], ["run"], ["retry"], ["reconcile", "vips"]):
+        error = place.json(*words, "--now", f"{TICK}", code=6)["error"]
+        assert error["type"] == "TimeOrderError"
+        assert "lies before the last sync of vips" in error["message"]
+    assert members(place) == {"ann": 1, "bob": 2, "cid": 3}
+    assert place.json("sync", "--dry-run", "--now", f"{TICK}")["audiences"][0]["figures"]["removed"] == 1
+    assert place.json("run", "--no-sync", "--now", f"{TICK}")["audiences"] == [], "who does not sync may look back"
+
+
+def test_undo_says_what_it_cannot_do_before_it_does_anything(audience_place: Place) -> None:
+    place = audience_place
+    place.json("sync", "--now", f"{TICK}")
+    place.execute("UPDATE shop.vips SET points = 9 WHERE user_id = 'ann'", "INSERT INTO shop.vips VALUES ('dan', 4)")
+    place.json("sync", "--now", f"{LATER}")
+    run_id = place.json("status")["audiences"][0]["run_id"]
+    shown = " ".join(place.run("undo", run_id).stdout.split())
+    assert "1 update cannot be undone" in shown
+    assert "--without-updates" in shown
+    assert "--without-updates" in place.json("undo", run_id, "--apply", code=3)["error"]["message"]
+    assert set(members(place)) == {"ann", "bob", "cid", "dan"}
+    assert "1 update stays" in " ".join(place.run("undo", run_id, "--apply", "--without-updates").stdout.split())
+    assert members(place) == {"ann": 9, "bob": 2, "cid": 3}
+
+
 def test_mistakes_in_the_command_are_told(audience_place: Place) -> None:
     place = audience_place
     assert "did you mean 'vips'?" in place.json("sync", "--audience", "vip", code=3)["error"]["message"]
@@ -146,3 +174,7 @@ def test_lint_names_file_line_and_nearest_column(audience_place: Place) -> None:
     (error,) = (mistake for mistake in found if mistake["severity"] == "error")
     assert (error["file"], error["line"]) == ("rules/audiences/vips.yml", 4)
     assert "did you mean 'points'?" in error["message"]
+    place.write("rules/audiences/vips.yml", AUDIENCE.replace("points}", "{column: points, cast: date}}"))
+    (error,) = (one for one in place.json("lint", code=2)["mistakes"] if one["severity"] == "error")
+    assert (error["file"], error["line"]) == ("rules/audiences/vips.yml", 4)
+    assert "cannot be cast to date; allowed: text, integer, decimal, boolean" in error["message"]

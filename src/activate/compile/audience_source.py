@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from sqlglot import exp
@@ -286,8 +287,8 @@ class Source:
         return _union(parts)
 
 
-def _union(parts: list[exp.Query], column: str = "user_id") -> exp.Query:
-    whole = parts[0]
+def _union(parts: Sequence[exp.Query], column: str = "user_id") -> exp.Query:
+    whole: exp.Query = parts[0]
     for part in parts[1:]:
         whole = exp.union(whole, part, distinct=True)
     return whole if len(parts) > 1 else exp.select(f"u.{column}").distinct().from_(whole.subquery("u"))
