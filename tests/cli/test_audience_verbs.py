@@ -139,11 +139,13 @@ def test_undo_says_what_it_cannot_do_before_it_does_anything(audience_place: Pla
     place.json("sync", "--now", f"{LATER}")
     run_id = place.json("status")["audiences"][0]["run_id"]
     shown = " ".join(place.run("undo", run_id).stdout.split())
-    assert "1 update cannot be undone" in shown
+    assert "1 update that cannot be undone" in shown
     assert "--without-updates" in shown
     assert "--without-updates" in place.json("undo", run_id, "--apply", code=3)["error"]["message"]
     assert set(members(place)) == {"ann", "bob", "cid", "dan"}
-    assert "1 update stays" in " ".join(place.run("undo", run_id, "--apply", "--without-updates").stdout.split())
+    assert "1 update left as they are" in " ".join(
+        place.run("undo", run_id, "--apply", "--without-updates").stdout.split()
+    )
     assert members(place) == {"ann": 9, "bob": 2, "cid": 3}
 
 

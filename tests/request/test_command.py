@@ -88,7 +88,7 @@ class Place:
     def lint(self, code: int = 0) -> list[dict[str, Any]]:
         """What `dbt-activate lint` finds."""
         out = io.StringIO()
-        clock = mock.patch("activate.run.wall_clock", lambda: NOW)
+        clock = mock.patch("activate.run.wall_clock", return_value=NOW)
         with clock, contextlib.chdir(self.directory), contextlib.redirect_stdout(out):
             assert main(["lint", "--json"]) == code, out.getvalue()
         found: list[dict[str, Any]] = json.loads(out.getvalue())["mistakes"]

@@ -73,7 +73,8 @@ def _plan(table: Table, plan: AudiencePlan) -> None:
     }  # fmt: skip
     for name, people in quiet.items():
         if people:
-            table.add_row("", Text(f"  {name}", style="dim"), Text(number(people), style="dim"), "", "")
+            told = "withheld" if plan.is_withheld(name) else ""
+            table.add_row("", Text(f"  {name}", style="dim"), Text(number(people), style="dim"), "", told)
     if plan.baselined:
         table.add_row("", "  acknowledged", figure(plan.baselined), "", "without being sent")
     if plan.requests:
@@ -118,24 +119,21 @@ def show_undo(
     done: bool,
 ) -> None:
     """Print the inverse of a run."""
-    verb = "were" if done else "would be"
     console.print(Text(f"The inverse of {run_id}", style="bold"))
     console.print(
-        f"  {plural(figures['removals'], 'member')} {verb} taken out again, {number(figures['additions'])} {verb} put back."
+        f"  {plural(figures['removals'], 'member')} {'' if done else 'to be '}taken out again, "
+        f"{number(figures['additions'])} {'' if done else 'to be '}put back."
     )
     if figures["updates"]:
-        told = (
-            "stay"
-            if done
-            else "cannot be undone, and keep --apply from doing the rest unless --without-updates is said"
-        )
+        told = "left as they are" if done else "that cannot be undone"
         console.print(f"  {plural(figures['updates'], 'update')} {told}: old values are kept nowhere.")
     for verdict, people in sorted(samples.items()):
         console.print(Text(f"  {verdict}: {', '.join(people)}", style="dim"))
     if done:
         note(console, f"The audience is on hold until `dbt-activate approve audience:{audience} --resume`.")
     else:
-        note(console, "Nothing was sent. Add --apply to send it; the audience is then on hold until it is resumed.")
+        words = "--apply --without-updates" if figures["updates"] else "--apply"
+        note(console, f"Nothing was sent. Add {words} to send it; the audience is then on hold until it is resumed.")
 
 
 def _what(report: AudienceReport) -> Text:
