@@ -101,8 +101,8 @@ def undo(
 
     People whom a later sync has changed again are left alone. With `apply` it is sent, and the audience is put on hold:
     the segment still says what it said, so the next sync would do it all again. Updates cannot be undone, since old values
-    are kept nowhere. Raises SettingsError for an unknown run, and for one with updates unless `without_updates` says that
-    they may stay; then nothing was done.
+    are kept nowhere. Raises SettingsError for an unknown run, for one of which nothing can be undone, and for one with updates
+    unless `without_updates` says that they may stay; then nothing was done.
     """
     make_state(warehouse, project, now)
     name = audiences.audience_of(warehouse, project, run_id)
@@ -127,6 +127,12 @@ def undo(
         found = Undoing(name, run_id, counts["remove"], counts["add"], counts["kept"], book.figures.samples(samples))
         if not apply:
             return found
+        if not (found.removals or found.additions):
+            stays = f"; the updates it made ({found.updates:,}) cannot be undone, since old values are kept nowhere"
+            raise SettingsError(
+                f"of the run {run_id} there is nothing to undo: whom it added or removed was changed again since"
+                f"{stays if found.updates else ''}"
+            )
         if found.updates and not without_updates:
             raise SettingsError(
                 f"the run {run_id} updated {found.updates:,} of the members, and their old values are kept nowhere: nothing was "

@@ -138,6 +138,13 @@ def test_undo_says_what_it_cannot_do_before_it_does_anything(audience_place: Pla
     place.execute("UPDATE shop.vips SET points = 9 WHERE user_id = 'ann'", "INSERT INTO shop.vips VALUES ('dan', 4)")
     place.json("sync", "--now", f"{LATER}")
     run_id = place.json("status")["audiences"][0]["run_id"]
+    place.execute("UPDATE shop.vips SET points = 8 WHERE user_id = 'bob'")
+    only = place.json("sync", "--now", f"{LATER + dt.timedelta(hours=1)}")["audiences"][0]
+    assert only["outcomes"] == {"accepted": 1}
+    last = place.json("status")["audiences"][0]["run_id"]
+    assert "There is nothing to undo." in place.run("undo", last).stdout
+    told = place.json("undo", last, "--apply", "--without-updates", code=3)["error"]["message"]
+    assert "the updates it made (1) cannot be undone" in told
     shown = " ".join(place.run("undo", run_id).stdout.split())
     assert "1 update that cannot be undone" in shown
     assert "--without-updates" in shown
@@ -146,7 +153,7 @@ def test_undo_says_what_it_cannot_do_before_it_does_anything(audience_place: Pla
     assert "1 update left as they are" in " ".join(
         place.run("undo", run_id, "--apply", "--without-updates").stdout.split()
     )
-    assert members(place) == {"ann": 9, "bob": 2, "cid": 3}
+    assert members(place) == {"ann": 9, "bob": 8, "cid": 3}
 
 
 def test_mistakes_in_the_command_are_told(audience_place: Place) -> None:

@@ -23,6 +23,9 @@ REASONS = {
 }  # fmt: skip
 
 
+_UNDONE = {"add": "put back", "remove": "taken out again", "kept": "updated"}
+
+
 def in_words(reason: str) -> str:
     """Why a row cannot be sent or a person is left out; `bad_date: born` names the field that cannot be cast."""
     kind, _, field = reason.partition(": ")
@@ -128,8 +131,10 @@ def show_undo(
         told = "left as they are" if done else "that cannot be undone"
         console.print(f"  {plural(figures['updates'], 'update')} {told}: old values are kept nowhere.")
     for verdict, people in sorted(samples.items()):
-        console.print(Text(f"  {verdict}: {', '.join(people)}", style="dim"))
-    if done:
+        console.print(Text(f"  {_UNDONE[verdict]}: {', '.join(people)}", style="dim"))
+    if not (figures["removals"] or figures["additions"]):
+        note(console, "There is nothing to undo.")
+    elif done:
         note(console, f"The audience is on hold until `dbt-activate approve audience:{audience} --resume`.")
     else:
         words = "--apply --without-updates" if figures["updates"] else "--apply"
