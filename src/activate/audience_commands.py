@@ -113,9 +113,12 @@ def _reconcile(args: argparse.Namespace) -> int:
     told = {"differences": found, "report": reports_data([report])[0] if report else None}
 
     def show(console: Any) -> None:
-        console.print(
-            f"{args.audience}: {plural(found['missing'], 'member')} missing at the destination, {found['left']:,} left there "
+        differences = (
+            f"{plural(found['missing'], 'member')} missing at the destination, {found['left']:,} left there "
             f"though they were removed, {found['foreign']:,} that were never sent from here (left alone)."
+        )
+        console.print(
+            f"{args.audience}: {differences if any(found.values()) else 'the destination holds whom it acknowledged.'}"
         )
         show_reports(console, [report] if report else [])
 

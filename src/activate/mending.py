@@ -74,7 +74,7 @@ def reconcile(
     warehouse: Warehouse, project: Project, audience: Audience, now: dt.datetime, *, open_target: OpenTarget | None = None,
     wait_seconds: float = 30.0, heal: bool = True,
 ) -> tuple[Mapping[str, int], AudienceReport | None]:  # fmt: skip
-    """Read the destination's members back, record the differences, and (unless `heal` is false) send what mends them.
+    """Read the destination's members back and, unless `heal` is false, record the differences and send what mends them.
 
     Returns how many members are `missing` at the destination, `left` there though they were removed, and `foreign`: never
     sent by us, which are left alone. Raises SettingsError where the destination cannot be asked, DeliveryError where it
@@ -86,7 +86,7 @@ def reconcile(
         if not opened.destination.abilities.reads_back:
             hint = "; give it a `members_url`" if opened.destination.type == "webhook" else ""
             raise SettingsError(f"the destination {opened.destination.name!r} cannot be asked for its members{hint}")
-        found = read_back(opened, open_target)
+        found = read_back(opened, open_target, record=heal)
         if not heal:
             return found, None
         compute(opened, False)

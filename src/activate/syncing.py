@@ -461,12 +461,12 @@ def carrier_maker(opened: Opened, open_target: OpenTarget | None) -> Callable[[]
     return lambda: carriers.carrier_for(opened.destination, open_warehouse)
 
 
-def read_back(opened: Opened, open_target: OpenTarget | None) -> Mapping[str, int]:
-    """Ask the destination for its members, and record where they are not as acknowledged; see `AudienceBook.observe`."""
+def read_back(opened: Opened, open_target: OpenTarget | None, record: bool = True) -> Mapping[str, int]:
+    """Ask the destination for its members, and `record` where they are not as acknowledged; see `AudienceBook.observe`."""
     carrier = carrier_maker(opened, open_target)()
     try:
         at = int(wall_clock().replace(tzinfo=dt.UTC).timestamp())
         pages = carriers.members(opened.destination, carrier, opened.audience.audience, at)
-        return opened.book.observe(pages, opened.changes.held_query(), opened.position.last_wave + 1)
+        return opened.book.observe(pages, opened.changes.held_query(), opened.position.last_wave + 1, record)
     finally:
         carrier.close()

@@ -223,7 +223,7 @@ def test_reconcile_mends_what_is_missing_and_left_and_leaves_what_is_foreign(tow
     assert (found, report) == ({"missing": 2, "left": 1, "foreign": 2}, None)
     assert set(peer.members()) == {"cid", "dan", "eve", "stranger", "neighbour"}
     found, report = reconcile(town)
-    assert found == {"missing": 0, "left": 0, "foreign": 2}, "what was found is recorded"
+    assert found == {"missing": 2, "left": 1, "foreign": 2}, "a look records nothing"
     assert report.outcomes == {"accepted": 3}
     assert set(peer.members()) == {*PEOPLE, "stranger", "neighbour"}
     assert reconcile(town)[0] == {"missing": 0, "left": 0, "foreign": 2}

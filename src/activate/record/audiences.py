@@ -282,8 +282,10 @@ class AudienceBook:
     def _filled(self, node: exp.Expr) -> exp.Expr:
         return self._parts[node.name].copy() if isinstance(node, exp.Placeholder) else node
 
-    def observe(self, pages: Iterable[Sequence[str]], held: exp.Query, wave: int) -> dict[str, int]:
-        """Record where the members that the destination holds are not those that it acknowledged.
+    def observe(
+        self, pages: Iterable[Sequence[str]], held: exp.Query, wave: int, record: bool = True
+    ) -> dict[str, int]:
+        """Record (if asked to) where the members that the destination holds are not those that it acknowledged.
 
         Returns how many are `missing` there, were `left` there though they were removed, and are `foreign`: nothing that
         this audience ever sent, and so nothing that it may remove.
@@ -298,7 +300,7 @@ class AudienceBook:
         for name, text in (("missing", _MISSING), ("left", _LEFT)):
             found = self._tree(text, {"held": held.subquery(), "seen": seen.subquery()})
             counts[name] = int(str(self.warehouse.scalar(exp.select("COUNT(*)").from_(found.subquery("o")))))  # type: ignore[attr-defined]  # a query
-            if counts[name]:
+            if counts[name] and record:
                 self._observed(found, "remove" if name == "missing" else "add", wave)
         foreign = self._tree(_FOREIGN, {"held": held.subquery(), "seen": seen.subquery()})
         counts["foreign"] = int(str(self.warehouse.scalar(foreign)))

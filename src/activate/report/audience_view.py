@@ -144,7 +144,7 @@ def show_undo(
 def _what(report: AudienceReport) -> Text:
     plan = report.plan
     if plan is None:
-        return Text("stopped", style="red")
+        return Text("stopped", style="red") if report.error else Text("undone")
     found = plan.figures
     parts = [
         f"{number(getattr(found, kind))} {kind}"
