@@ -15,6 +15,7 @@ from activate.words import Share, parse_share
 
 EXTERNAL_ID = "external_id"
 NORMALISERS = ("email", "email_gmail", "phone", "phone_digits", "lower", "trim")
+CASTS = ("text", "integer", "decimal", "boolean", "date", "timestamp")
 _RESERVED = re.compile(r"^_")
 _WHOLE = re.compile(r"^\d[\d_]*$")
 

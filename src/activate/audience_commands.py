@@ -53,6 +53,7 @@ def _sync(args: argparse.Namespace) -> int:
             plans = syncing.plan(warehouse, project, chosen, now, samples=args.samples, full=args.full)
             _tell(args, {"now": now, "audiences": plans_data(plans)}, lambda console: show_plans(console, plans))
             return 0
+        syncing.refuse_the_past(warehouse, project, chosen, now)
         reports = syncing.sync(
             warehouse, project, chosen, now, open_target=run.target_opener(options(args), args.wait), full=args.full,
             wait_seconds=args.wait, on_progress=told.audience,
@@ -112,9 +113,12 @@ def _reconcile(args: argparse.Namespace) -> int:
     told = {"differences": found, "report": reports_data([report])[0] if report else None}
 
     def show(console: Any) -> None:
-        console.print(
-            f"{args.audience}: {plural(found['missing'], 'member')} missing at the destination, {found['left']:,} left there "
+        differences = (
+            f"{plural(found['missing'], 'member')} missing at the destination, {found['left']:,} left there "
             f"though they were removed, {found['foreign']:,} that were never sent from here (left alone)."
+        )
+        console.print(
+            f"{args.audience}: {differences if any(found.values()) else 'the destination holds whom it acknowledged.'}"
         )
         show_reports(console, [report] if report else [])
 
@@ -126,7 +130,7 @@ def _undo(args: argparse.Namespace) -> int:
     with opened(args) as (project, warehouse):
         found = mending.undo(
             warehouse, project, args.run_id, instant(args), open_target=run.target_opener(options(args), args.wait),
-            wait_seconds=args.wait, apply=args.apply, samples=3,
+            wait_seconds=args.wait, apply=args.apply, without_updates=args.without_updates, samples=3,
         )  # fmt: skip
     figures = {"removals": found.removals, "additions": found.additions, "updates": found.updates}
     report = found.report

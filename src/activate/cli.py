@@ -34,7 +34,7 @@ EXIT_CODES: dict[int, str] = {
     3: "the project, the dbt profile, the manifest, a secret, or a name on the command line is missing or wrong",
     4: "another run holds the lease; try again when it has ended",
     5: "the warehouse refused a statement or cannot be reached; nothing was recorded",
-    6: "`--now` lies before a tick that is already recorded",
+    6: "`--now` lies before a tick, or a sync of an audience, that is already recorded",
     7: "a provider or a destination could not be used; what is meant for it waits",
     8: "`apply`: what would be done is not what was planned any more; nothing was done",
     USAGE_ERROR: "the command was typed wrongly",
@@ -60,17 +60,24 @@ class _Parser(argparse.ArgumentParser):
         wrong = re.search(r"unrecognized arguments: (\S+)|invalid choice: '([^']*)'", message)
         if not wrong:
             return ""
-        return nearest(wrong[1], _options_of(self)) if wrong[1] else nearest(wrong[2], (verb.name for verb in VERBS))
+        if not wrong[1]:
+            return nearest(wrong[2], (verb.name for verb in VERBS))
+        others = [name for name, child in _children(self) if wrong[1] in _options_of(child)]
+        return f"; it goes with {', '.join(others)}" if others else nearest(wrong[1], _options_of(self))
+
+
+def _children(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """The verbs of the parser."""
+    for action in parser._actions:  # argparse offers no other way to ask
+        if isinstance(action, argparse._SubParsersAction):
+            yield from action.choices.items()
 
 
 def _options_of(parser: argparse.ArgumentParser) -> list[str]:
     """Every option of the parser and of its verbs."""
-    found: list[str] = []
-    for action in parser._actions:  # argparse offers no other way to ask
-        found += action.option_strings
-        if isinstance(action, argparse._SubParsersAction):
-            for child in action.choices.values():
-                found += _options_of(child)
+    found = [option for action in parser._actions for option in action.option_strings]
+    for _, child in _children(parser):
+        found += _options_of(child)
     return found
 
 
@@ -121,9 +128,9 @@ def _positive(text: str) -> int:
     return value
 
 
-def _now(parser: argparse.ArgumentParser) -> None:
+def _now(parser: argparse.ArgumentParser, verb: str = "decide") -> None:
     parser.add_argument(
-        "--now", type=_instant, metavar="T", help="decide as at this instant, e.g. 2026-03-29T10:00:00Z (default: now)"
+        "--now", type=_instant, metavar="T", help=f"{verb} as at this instant, e.g. 2026-03-29T10:00:00Z (default: now)"
     )
 
 
@@ -233,6 +240,7 @@ def _sync(parser: argparse.ArgumentParser) -> None:
 
 def _approve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("subject", metavar="SUBJECT", help="audience:NAME or campaign:NAME")
+    _now(parser, "approve")
     for kind, text in (
         ("added", "additions"), ("updated", "updates"), ("removed", "removals"),
         ("suppressed", "removals because of an exclusion or a consent"), ("messages", "messages of the campaign"),
@@ -252,6 +260,7 @@ def _approve(parser: argparse.ArgumentParser) -> None:
 
 
 def _retry(parser: argparse.ArgumentParser) -> None:
+    _now(parser, "release")
     _audience(parser)
     parser.add_argument(
         "--where", metavar="SQL",
@@ -261,12 +270,21 @@ def _retry(parser: argparse.ArgumentParser) -> None:
 
 def _reconcile(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("audience", metavar="AUDIENCE", help="the audience's name")
+    _now(parser, "record")
     parser.add_argument("--dry-run", action="store_true", help="only tell the differences")
 
 
 def _undo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_id", metavar="RUN", help="the run id of a sync (table audience_syncs)")
+    parser.add_argument(
+        "run_id", metavar="RUN", help="the run id of a sync (`status` shows the last one's, audience_syncs all)"
+    )
+    _now(parser, "record")
     parser.add_argument("--apply", action="store_true", help="send it, and put the audience on hold")
+    parser.add_argument(
+        "--without-updates",
+        action="store_true",
+        help="with --apply: leave the run's updates, which cannot be undone, and undo the rest",
+    )
 
 
 def _exposures(parser: argparse.ArgumentParser) -> None:

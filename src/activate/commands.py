@@ -62,6 +62,8 @@ def _run(args: argparse.Namespace) -> int:
     now = instant(args)
     with opened(args) as (project, warehouse), progress(args.quiet) as told:
         providers = _providers(project, args.provider)
+        audiences = [] if args.no_deliver or args.no_sync else syncing.choose(project)
+        syncing.refuse_the_past(warehouse, project, audiences, now)
         tick = run.decide(warehouse, project, now, wait_seconds=args.wait, on_progress=told.step)
         reports: Sequence[ProviderReport] | None = None
         synced: list[AudienceReport] = []
@@ -70,10 +72,10 @@ def _run(args: argparse.Namespace) -> int:
                 warehouse, project, args.now, providers=providers, wait_seconds=args.wait, on_progress=told.provider,
                 time_limit=args.time_limit,
             )  # fmt: skip
-        if not args.no_deliver and not args.no_sync:
+        if audiences:
             opener = run.target_opener(options(args), args.wait)
             synced = syncing.sync(
-                warehouse, project, syncing.choose(project), now, open_target=opener, wait_seconds=args.wait,
+                warehouse, project, audiences, now, open_target=opener, wait_seconds=args.wait,
                 on_progress=told.audience,
             )  # fmt: skip
     if args.json:
@@ -127,6 +129,7 @@ def _apply(args: argparse.Namespace) -> int:
         now, promised = body["now"], body["figures"]
         audiences = syncing.choose(project)
         # Everything is looked at before anything is done.
+        syncing.refuse_the_past(warehouse, project, audiences, now)
         foreseen = syncing.plan(warehouse, project, audiences, now)
         planfile.compare(promised, planfile.figures(None, foreseen), "audience ", args.tolerance)
         tick = run.decide(
@@ -288,7 +291,14 @@ def _preview(args: argparse.Namespace) -> int:
 
 
 def _lint(args: argparse.Namespace) -> int:
-    mistakes = questions.lint(options(args), now=instant(args), wait_seconds=args.wait)
+    from activate.ask.lint import lint_requests  # noqa: PLC0415  # only for this verb
+
+    place, now = options(args), instant(args)
+    found = [
+        *questions.lint(place, now=now, wait_seconds=args.wait),
+        *lint_requests(place, now=now, wait_seconds=args.wait),
+    ]
+    mistakes = sorted(set(found))
     errors = sum(mistake.severity == "error" for mistake in mistakes)
     if args.json:
         _print_json({"errors": errors, "warnings": len(mistakes) - errors, "mistakes": mistakes})

@@ -48,8 +48,19 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
 )
 
 
+NUMBERS = ("integer", "decimal", "float")
+
+
 def family(type_name: str) -> str | None:
     """The family of a type name, or None where it is not known (a domain or an enum of the user's own)."""
     if type_name.endswith("]"):
         return "nested"
     return next((found for beginning, found in _FAMILIES if type_name.startswith(beginning)), None)
+
+
+def castable(type_name: str, target: str) -> bool:
+    """Whether any value of a type can be cast to a field's `cast`: no number is a date, no instant a number."""
+    kind = family(type_name)
+    if target in ("date", "timestamp"):
+        return kind not in (*NUMBERS, "boolean", "time of day", "interval")
+    return target == "text" or kind not in ("instant", "time of day", "interval")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from activate.audience import Audience
+from activate.audience import Audience, Limit
 from activate.audience_plan import KINDS, Faults, Figures, Withheld
 
 IN_FILE = "in the audience's file"
@@ -78,7 +78,7 @@ class Guard:
             if self._approvals.get(kind, -1) >= people:
                 self.used.append(kind)
             else:
-                found.append(Withheld(kind, people, f"over max_{kind}: {limit}", f"{self._approve} --{kind} {people}"))
+                found.append(self._too_many(kind, people, limit))
         return found
 
     def _suppressed(self) -> list[Withheld]:
@@ -89,9 +89,12 @@ class Guard:
         if self._approvals.get("suppressed", -1) >= people:
             self.used.append("suppressed")
             return []
-        return [
-            Withheld("suppressed", people, f"over max_suppressed: {limit}", f"{self._approve} --suppressed {people}")
-        ]
+        return [self._too_many("suppressed", people, limit)]
+
+    def _too_many(self, kind: str, people: int, limit: Limit) -> Withheld:
+        given = self._approvals.get(kind)
+        short = "" if given is None else f", and the approval allows {given:,} only"
+        return Withheld(kind, people, f"over max_{kind}: {limit}{short}", f"{self._approve} --{kind} {people}")
 
     def _rest(self, found: list[Withheld]) -> list[Withheld]:
         """Where the full set is replaced, nothing can go while something stays."""

@@ -25,6 +25,7 @@ from activate.syncing import (
     open_audience,
     plan_opened,
     read_back,
+    refuse_the_past,
 )
 from activate.warehouses.base import Warehouse
 
@@ -59,6 +60,7 @@ def retry(
             condition = parse_where(where, columns=DEAD_LETTER, dialect=warehouse.dialect)
         except ValueError as error:
             raise SettingsError(f"--where: {error}") from None
+    refuse_the_past(warehouse, project, chosen, now)
     make_state(warehouse, project, now)
     released = {}
     for audience in chosen:
@@ -72,18 +74,19 @@ def reconcile(
     warehouse: Warehouse, project: Project, audience: Audience, now: dt.datetime, *, open_target: OpenTarget | None = None,
     wait_seconds: float = 30.0, heal: bool = True,
 ) -> tuple[Mapping[str, int], AudienceReport | None]:  # fmt: skip
-    """Read the destination's members back, record the differences, and (unless `heal` is false) send what mends them.
+    """Read the destination's members back and, unless `heal` is false, record the differences and send what mends them.
 
     Returns how many members are `missing` at the destination, `left` there though they were removed, and `foreign`: never
     sent by us, which are left alone. Raises SettingsError where the destination cannot be asked, DeliveryError where it
     does not answer.
     """
+    refuse_the_past(warehouse, project, [audience], now)
     make_state(warehouse, project, now)
     with open_audience(warehouse, project, audience, now, wait_seconds) as opened:
         if not opened.destination.abilities.reads_back:
             hint = "; give it a `members_url`" if opened.destination.type == "webhook" else ""
             raise SettingsError(f"the destination {opened.destination.name!r} cannot be asked for its members{hint}")
-        found = read_back(opened, open_target)
+        found = read_back(opened, open_target, record=heal)
         if not heal:
             return found, None
         compute(opened, False)
@@ -92,12 +95,14 @@ def reconcile(
 
 def undo(
     warehouse: Warehouse, project: Project, run_id: str, now: dt.datetime, *, open_target: OpenTarget | None = None,
-    wait_seconds: float = 30.0, apply: bool = False, samples: int = 3,
+    wait_seconds: float = 30.0, apply: bool = False, without_updates: bool = False, samples: int = 3,
 ) -> Undoing:  # fmt: skip
     """The inverse change set of a run: whoever it added is removed, whoever it removed is added.
 
     People whom a later sync has changed again are left alone. With `apply` it is sent, and the audience is put on hold:
-    the segment still says what it said, so the next sync would do it all again. Raises SettingsError for an unknown run.
+    the segment still says what it said, so the next sync would do it all again. Updates cannot be undone, since old values
+    are kept nowhere. Raises SettingsError for an unknown run, for one of which nothing can be undone, and for one with updates
+    unless `without_updates` says that they may stay; then nothing was done.
     """
     make_state(warehouse, project, now)
     name = audiences.audience_of(warehouse, project, run_id)
@@ -105,6 +110,7 @@ def undo(
         known = audiences.last_runs(warehouse, project)
         raise SettingsError(f"no sync of an audience has the run id {run_id!r}{nearest(run_id, known)}")
     audience = choose(project, [name])[0]
+    refuse_the_past(warehouse, project, [audience], now)
     with open_audience(warehouse, project, audience, now, wait_seconds) as opened:
         if opened.destination.abilities.replaces:
             raise SettingsError(
@@ -121,6 +127,18 @@ def undo(
         found = Undoing(name, run_id, counts["remove"], counts["add"], counts["kept"], book.figures.samples(samples))
         if not apply:
             return found
+        if not (found.removals or found.additions):
+            stays = f"; the updates it made ({found.updates:,}) cannot be undone, since old values are kept nowhere"
+            raise SettingsError(
+                f"of the run {run_id} there is nothing to undo: whom it added or removed was changed again since"
+                f"{stays if found.updates else ''}"
+            )
+        if found.updates and not without_updates:
+            raise SettingsError(
+                f"the run {run_id} updated {found.updates:,} of the members, and their old values are kept nowhere: nothing was "
+                "undone. Add --without-updates to undo its additions and removals and leave the updates, or put the segment "
+                "right and sync again"
+            )
         approvals.grant(
             warehouse, project, subject="audience", name=name, kind="hold", ceiling=0, granted_by=None, now=now,
             expires_at=now + _LONG,

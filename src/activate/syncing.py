@@ -19,11 +19,11 @@ from activate.deliver.pace import Paces
 from activate.deliver.sync import AudienceCarrier, Progress, Sent, Shipment, Sync
 from activate.destinations.base import Destination
 from activate.destinations.registry import create
-from activate.errors import ActivateError, RulesError, SettingsError, nearest
+from activate.errors import ActivateError, RulesError, SettingsError, TimeOrderError, nearest
 from activate.guards import Guard
 from activate.project import Project
 from activate.record import approvals, ledger
-from activate.record.audiences import AudienceBook, Position
+from activate.record.audiences import AudienceBook, Position, last_syncs
 from activate.record.migrate import migrate
 from activate.run import RolledBack, name_run, shared_paces, wall_clock
 from activate.settings import resolve_destination
@@ -68,6 +68,17 @@ def choose(project: Project, names: Sequence[str] | None = None, schedule: str |
     return [audience for audience in project.audiences if audience.schedule == schedule]
 
 
+def refuse_the_past(warehouse: Warehouse, project: Project, audiences: Sequence[Audience], now: dt.datetime) -> None:
+    """Raise TimeOrderError for an instant before the last sync of an audience, which saw all that this one would see."""
+    known = last_syncs(warehouse, project)
+    for audience in audiences:
+        last = known.get((audience.audience, audience.destination))
+        if last is not None and now < last:
+            raise TimeOrderError(
+                f"now = {now:%Y-%m-%d %H:%M:%S} lies before the last sync of {audience.audience} ({last:%Y-%m-%d %H:%M:%S})"
+            )
+
+
 def plan(
     warehouse: Warehouse, project: Project, audiences: Sequence[Audience], now: dt.datetime, *, samples: int = 0,
     full: bool = False,
@@ -93,6 +104,7 @@ def _planned(
     with contextlib.closing(connection), contextlib.suppress(RolledBack), connection.transaction():
         migrate(connection, project.policy.state.schema_, now)
         opened = _open(connection, project, audience, now, full, False)
+        _release_remapped(opened, full)
         made.append(replace(plan_opened(opened, samples), statements=_statements(opened)))
         raise RolledBack
     return made[0]
@@ -149,6 +161,7 @@ def _sync_one(
     began = time.perf_counter()
     try:
         with open_audience(warehouse, project, audience, now, wait_seconds, full) as opened:
+            _release_remapped(opened, full)
             if full and opened.destination.abilities.reads_back:
                 read_back(opened, open_target)
                 compute(opened, full)
@@ -229,6 +242,15 @@ def compute(opened: Opened, full: bool, may_compact: bool = True) -> None:
     keys, members = doubled["audience.doubled_keys"], doubled.get("audience.doubled_members", 0)
     for step in opened.changes.work(bool(keys), bool(members)):
         book.make(step.name, step.creates or "", step.sql, step.doc)
+
+
+def _release_remapped(opened: Opened, full: bool) -> None:
+    """Under a new mapping, let what was refused under an old one be tried again, and compute the change set anew."""
+    position, audience = opened.position, opened.audience
+    if position.mapping_version in (None, audience.mapping_version) or _is_new_identity(audience, position):
+        return
+    if opened.book.release_remapped(opened.changes.held_query(), position.last_wave + 1):
+        compute(opened, full, False)
 
 
 def _compare(opened: Opened) -> bool:
@@ -381,7 +403,7 @@ def carry_out(
     if (
         counts
         or planned.baselined
-        or planned.withheld
+        or (planned.withheld and book.withheld_now() != _withheld(planned))
         or planned.is_first
         or position.mapping_version != _last_mapping(opened, planned)
     ):
@@ -413,13 +435,17 @@ def finish(opened: Opened, planned: AudiencePlan, sent: Sent, started: dt.dateti
         "added": figures.added, "updated": figures.updated, "removed": figures.removed, "suppressed": figures.suppressed,
         "invalid": dict(figures.invalid), "left_out": dict(figures.left_out), "refused": figures.refused,
         "held": figures.held, "wanted": figures.wanted,
-        "withheld": [[part.kind, part.people, part.reason, part.release] for part in planned.withheld],
+        "withheld": _withheld(planned),
     }  # fmt: skip
     book.finish(opened.position, status, counts, sent.error, _last_mapping(opened, planned))
     ledger.record_run(
         opened.warehouse, opened.project, run_id=opened.run_id, now=opened.now, started_at=started,
         finished_at=wall_clock(), status="synced", counts={"audience": opened.audience.audience, **counts},
     )  # fmt: skip
+
+
+def _withheld(planned: AudiencePlan) -> list[list[object]]:
+    return [[part.kind, part.people, part.reason, part.release] for part in planned.withheld]
 
 
 def carrier_maker(opened: Opened, open_target: OpenTarget | None) -> Callable[[], AudienceCarrier]:
@@ -435,12 +461,12 @@ def carrier_maker(opened: Opened, open_target: OpenTarget | None) -> Callable[[]
     return lambda: carriers.carrier_for(opened.destination, open_warehouse)
 
 
-def read_back(opened: Opened, open_target: OpenTarget | None) -> Mapping[str, int]:
-    """Ask the destination for its members, and record where they are not as acknowledged; see `AudienceBook.observe`."""
+def read_back(opened: Opened, open_target: OpenTarget | None, record: bool = True) -> Mapping[str, int]:
+    """Ask the destination for its members, and `record` where they are not as acknowledged; see `AudienceBook.observe`."""
     carrier = carrier_maker(opened, open_target)()
     try:
         at = int(wall_clock().replace(tzinfo=dt.UTC).timestamp())
         pages = carriers.members(opened.destination, carrier, opened.audience.audience, at)
-        return opened.book.observe(pages, opened.changes.held_query(), opened.position.last_wave + 1)
+        return opened.book.observe(pages, opened.changes.held_query(), opened.position.last_wave + 1, record)
     finally:
         carrier.close()

@@ -236,6 +236,37 @@ def test_retry_releases_dead_letters_that_fit_a_condition(town: Town, peer: Peer
     assert town.sync().outcomes == {"accepted": 1}
 
 
+def test_another_mapping_lets_dead_letters_be_tried_once_more(town: Town, peer: Peer) -> None:
+    """What was refused is not what would be sent: a renamed field may be all that was wrong."""
+    rows = {user: {"ltv": 1} for user in PEOPLE}
+    town.segment("vips", rows, {"ltv": "bigint"}).audience(fields={"ltv": "ltv"})
+    peer.answer = lambda peer, changes: _half(peer, changes, bob=("rejected", "unknown_field"))
+    town.sync()
+    town.audience(fields={"value": "ltv"})
+    figures = town.later().plan().figures
+    assert (figures.added, figures.refused, figures.remapped) == (1, 0, 4), "those who were taken wait for a word"
+    assert town.plan().figures.added == 1, "a plan changes nothing"
+    assert town.rows("SELECT * FROM state.audience_changes WHERE status = 'released'") == []
+    assert town.sync().outcomes == {"rejected": 1}
+    assert town.later().sync().outcomes == {}, "refused under the new mapping too, it is a dead letter again"
+    assert town.plan().figures.refused == 1
+    peer.answer = None
+    town.audience(fields={"total": "ltv"}, on_new_mapping="resend")
+    assert town.later().sync().outcomes == {"accepted": 5}
+    assert peer.members() == {user: {"total": 1} for user in PEOPLE}
+
+
+def test_a_refused_removal_is_the_same_under_every_mapping(town: Town, peer: Peer) -> None:
+    town.segment("vips", {"ada": {"ltv": 1}, "bob": {"ltv": 1}}, {"ltv": "bigint"}).audience(
+        fields={"ltv": "ltv"}
+    ).sync()
+    peer.answer = lambda peer, changes: _half(peer, changes, bob=("rejected", "locked"))
+    town.later().segment("vips", {"ada": {"ltv": 1}}).sync()
+    town.audience(fields={"value": "ltv"}, on_new_mapping="rebaseline")
+    assert town.later().sync().outcomes == {}
+    assert town.plan().figures.refused == 1
+
+
 def test_a_dead_letter_about_an_update_leaves_the_old_row_there(town: Town, peer: Peer) -> None:
     town.segment("vips", {"ada": {"ltv": 1}}, {"ltv": "bigint"}).audience(fields={"ltv": "ltv"}).sync()
     peer.answer = lambda peer, changes: _half(peer, changes, ada=("rejected", "bad_value"))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from activate import mending
+from activate import mending, syncing
 from activate.audience_plan import AudiencePlan, Faults, Figures
 from activate.destinations.base import Abilities
 from activate.destinations.webhook import AudienceWebhook
+from activate.errors import TimeOrderError
 from activate.guards import Guard
 from activate.load import artifacts
 from activate.project import Model, Relation
@@ -153,7 +155,10 @@ def test_an_approval_is_a_ceiling_and_is_looked_at_again_when_it_is_applied(town
     approve(town, removed=2)
     assert withheld(town.plan()) == {}
     town.segment("vips", rows(MEMBERS[3:]))  # one more has left since
-    assert withheld(town.sync().plan) == {"removed": 3}
+    plan = town.sync().plan
+    assert withheld(plan) == {"removed": 3}
+    assert plan is not None
+    assert plan.withheld[0].reason == "over max_removed: 1, and the approval allows 2 only"
     assert "remove" not in told(peer)
     approve(town.later(), removed=3)
     town.sync()
@@ -345,7 +350,7 @@ def test_an_undone_audience_is_on_hold_until_it_is_resumed(town: Town, peer: Pee
     assert (shown.removals, shown.additions, shown.updates) == (2, 2, 3)
     assert town.rows("SELECT COUNT(*) AS n FROM state.audience_changes") == before
     told(peer)
-    done = mending.undo(town.warehouse, town.project, run, town.later().now, apply=True)
+    done = mending.undo(town.warehouse, town.project, run, town.later().now, apply=True, without_updates=True)
     assert told(peer) == {"remove": 2, "add": 2}
     assert done.report is not None
     assert done.report.error is None
@@ -364,13 +369,43 @@ def test_the_same_now_again_changes_nothing(town: Town, peer: Peer) -> None:
     settle(town, peer, max_removed=1)
     town.sync()
     told(peer)
-    before = town.rows("SELECT * FROM state.audience_changes ORDER BY wave, member, status")
+    before = everything(town)
     again = town.sync()
     assert (again.outcomes, withheld(again.plan)) == ({}, {"removed": 2})
     assert told(peer) == {}
-    assert town.rows("SELECT * FROM state.audience_changes ORDER BY wave, member, status") == before
+    assert everything(town) == before
+    town.audience(**{**town.audiences["vips"].model_dump(by_alias=True), "guard": {"max_removed": 0}}).sync()
+    assert everything(town) != before, "another reason is news"
     runs = [row["run_id"] for row in town.rows("SELECT run_id FROM state.audience_syncs")]
     assert len(set(runs)) == len(runs)
+
+
+def everything(town: Town) -> list[list[dict[str, Any]]]:
+    """All rows of the state that a sync may write to."""
+    tables = ("audience_changes", "audience_members", "audience_syncs", "approvals", "runs")
+    return [sorted(town.rows(f"SELECT * FROM state.{table}"), key=str) for table in tables]
+
+
+def test_an_instant_before_the_last_sync_is_refused(town: Town, peer: Peer) -> None:
+    town.segment("vips", ["ada"]).audience().sync()
+    both, now = list(town.audiences.values()), town.now
+    syncing.refuse_the_past(town.warehouse, town.project, both, now)
+    earlier = now - dt.timedelta(seconds=1)
+    ways: list[Callable[[], object]] = [
+        lambda: syncing.refuse_the_past(town.warehouse, town.project, both, earlier),
+        lambda: mending.retry(town.warehouse, town.project, both, earlier),
+        lambda: mending.reconcile(town.warehouse, town.project, both[0], earlier),
+        lambda: mending.undo(
+            town.warehouse, town.project, town.rows("SELECT run_id FROM state.runs")[0]["run_id"], earlier
+        ),
+    ]
+    before = everything(town)
+    for way in ways:
+        with pytest.raises(TimeOrderError, match="11:59:59 lies before the last sync of vips"):
+            way()
+    assert everything(town) == before
+    town.audience("others", segment="vips")
+    syncing.refuse_the_past(town.warehouse, town.project, [town.audiences["others"]], earlier)
 
 
 def test_suppressions_have_a_limit_of_their_own(town: Town, peer: Peer) -> None:

@@ -223,7 +223,7 @@ def test_reconcile_mends_what_is_missing_and_left_and_leaves_what_is_foreign(tow
     assert (found, report) == ({"missing": 2, "left": 1, "foreign": 2}, None)
     assert set(peer.members()) == {"cid", "dan", "eve", "stranger", "neighbour"}
     found, report = reconcile(town)
-    assert found == {"missing": 0, "left": 0, "foreign": 2}, "what was found is recorded"
+    assert found == {"missing": 2, "left": 1, "foreign": 2}, "a look records nothing"
     assert report.outcomes == {"accepted": 3}
     assert set(peer.members()) == {*PEOPLE, "stranger", "neighbour"}
     assert reconcile(town)[0] == {"missing": 0, "left": 0, "foreign": 2}
@@ -281,7 +281,13 @@ def test_undo_is_the_inverse_but_for_updates_and_what_changed_since(town: Town, 
     town.later().segment("vips", {"bob": {"x": 2}, "cid": {"x": 1}, "eve": {"x": 1}, "fay": {"x": 1}}).sync()
     run = last_run(town)
     town.later().segment("vips", {"bob": {"x": 2}, "cid": {"x": 1}, "eve": {"x": 1}}).sync()  # fay has gone since
-    done = mending.undo(town.warehouse, town.project, run, town.later().now, apply=True)
+    before = town.rows("SELECT * FROM state.audience_changes ORDER BY wave, member, status"), dict(peer.members())
+    with pytest.raises(SettingsError, match=r"updated 1 of the members.*nothing was undone.*--without-updates"):
+        mending.undo(town.warehouse, town.project, run, town.later().now, apply=True)
+    assert town.rows("SELECT * FROM state.audience_changes ORDER BY wave, member, status") == before[0]
+    assert town.rows("SELECT * FROM state.approvals") == [], "it was not put on hold either"
+    assert peer.members() == before[1]
+    done = mending.undo(town.warehouse, town.project, run, town.now, apply=True, without_updates=True)
     assert (done.removals, done.additions, done.updates) == (1, 2, 1)
     assert set(peer.members()) == {"ada", "bob", "cid", "dan"}
     assert (peer.members()["bob"] or {})["x"] == 2, "old values are nowhere kept"

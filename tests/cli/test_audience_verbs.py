@@ -99,6 +99,7 @@ def test_members_are_read_back_mended_and_undone(audience_place: Place) -> None:
     place.json("sync", "--now", f"{TICK}")
     place.execute("DELETE FROM crm.vips WHERE user_id = 'bob'", "INSERT INTO crm.vips VALUES ('eve', 9)")
     found = place.json("reconcile", "vips", "--dry-run")
+    assert "1 member missing at the destination" in place.run("reconcile", "vips", "--dry-run").stdout
     same_shape(found, documented("reconcile"))
     assert found["differences"] == {"missing": 1, "left": 0, "foreign": 1}
     place.json("reconcile", "vips")
@@ -117,6 +118,43 @@ def test_members_are_read_back_mended_and_undone(audience_place: Place) -> None:
     place.json("sync")
     assert members(place)["bob"] == 2
     assert "no sync of an audience" in place.json("undo", "nonsense", code=3)["error"]["message"]
+
+
+def test_an_instant_before_the_last_sync_is_refused_and_nothing_is_sent(audience_place: Place) -> None:
+    place = audience_place
+    place.json("sync", "--now", f"{LATER}")
+    place.execute("DELETE FROM shop.vips WHERE user_id = 'cid'")
+    for words in (["sync"], ["sync", "--full"], ["run"], ["retry"], ["reconcile", "vips"]):
+        error = place.json(*words, "--now", f"{TICK}", code=6)["error"]
+        assert error["type"] == "TimeOrderError"
+        assert "lies before the last sync of vips" in error["message"]
+    assert members(place) == {"ann": 1, "bob": 2, "cid": 3}
+    assert place.json("sync", "--dry-run", "--now", f"{TICK}")["audiences"][0]["figures"]["removed"] == 1
+    assert place.json("run", "--no-sync", "--now", f"{TICK}")["audiences"] == [], "who does not sync may look back"
+
+
+def test_undo_says_what_it_cannot_do_before_it_does_anything(audience_place: Place) -> None:
+    place = audience_place
+    place.json("sync", "--now", f"{TICK}")
+    place.execute("UPDATE shop.vips SET points = 9 WHERE user_id = 'ann'", "INSERT INTO shop.vips VALUES ('dan', 4)")
+    place.json("sync", "--now", f"{LATER}")
+    run_id = place.json("status")["audiences"][0]["run_id"]
+    place.execute("UPDATE shop.vips SET points = 8 WHERE user_id = 'bob'")
+    only = place.json("sync", "--now", f"{LATER + dt.timedelta(hours=1)}")["audiences"][0]
+    assert only["outcomes"] == {"accepted": 1}
+    last = place.json("status")["audiences"][0]["run_id"]
+    assert "There is nothing to undo." in place.run("undo", last).stdout
+    told = place.json("undo", last, "--apply", "--without-updates", code=3)["error"]["message"]
+    assert "the updates it made (1) cannot be undone" in told
+    shown = " ".join(place.run("undo", run_id).stdout.split())
+    assert "1 update that cannot be undone" in shown
+    assert "--without-updates" in shown
+    assert "--without-updates" in place.json("undo", run_id, "--apply", code=3)["error"]["message"]
+    assert set(members(place)) == {"ann", "bob", "cid", "dan"}
+    done = " ".join(place.run("undo", run_id, "--apply", "--without-updates").stdout.split())
+    assert "1 update left as they are" in done
+    assert "stopped" not in done
+    assert members(place) == {"ann": 9, "bob": 8, "cid": 3}
 
 
 def test_mistakes_in_the_command_are_told(audience_place: Place) -> None:
@@ -146,3 +184,7 @@ def test_lint_names_file_line_and_nearest_column(audience_place: Place) -> None:
     (error,) = (mistake for mistake in found if mistake["severity"] == "error")
     assert (error["file"], error["line"]) == ("rules/audiences/vips.yml", 4)
     assert "did you mean 'points'?" in error["message"]
+    place.write("rules/audiences/vips.yml", AUDIENCE.replace("points}", "{column: points, cast: date}}"))
+    (error,) = (one for one in place.json("lint", code=2)["mistakes"] if one["severity"] == "error")
+    assert (error["file"], error["line"]) == ("rules/audiences/vips.yml", 4)
+    assert "cannot be cast to date; allowed: text, integer, decimal, boolean" in error["message"]

@@ -79,6 +79,7 @@ def test_every_error_class_ends_with_a_documented_code() -> None:
     [
         (["stats"], "did you mean 'status'?"),
         (["plan", "--sampels", "3"], "did you mean '--samples'?"),
+        (["lint", "--now", "2026-01-01"], "unrecognized arguments: --now 2026-01-01; it goes with run, plan, "),
         (["plan", "--now", "yesterday"], "'yesterday' is not a date or time"),
         (["plan", "--samples", "-1"], "is not a whole number"),
         (["preview", "a", "b", "--step", "0"], "must be at least 1"),

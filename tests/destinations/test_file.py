@@ -26,8 +26,10 @@ from activate.deliver.carry import NotTaken, Refused
 from activate.deliver.objects import PartCarrier
 from activate.destinations.base import Changes
 from activate.destinations.file import AudienceFile
+from activate.destinations.webhook import AudienceWebhook
 from activate.providers.base import Unusable
 from activate.providers.options import check_options, read_options
+from activate.providers.webhook import Webhook
 
 NOW = dt.datetime(2026, 11, 22, 10)
 FORMATS = ["csv", "jsonl", "parquet"]
@@ -438,6 +440,49 @@ def test_wrong_options_are_told(options: dict[str, Any], problem: str) -> None:
     )
     assert re.search(problem, found)
     assert "hunter2" not in found
+
+
+@pytest.mark.parametrize(
+    ("storage", "named"),
+    [
+        ({"key": "AKIA", "secret": "hunter2"}, ["storage.key", "storage.secret"]),
+        ({"key": "{{ env_var('S3_KEY') }}", "secret": "hunter2"}, ["storage.secret"]),
+        ({"client_kwargs": {"aws_secret_access_key": "hunter2", "region_name": "eu-central-1"}},
+         ["storage.client_kwargs.aws_secret_access_key"]),
+        ({"username": "ann", "password": 123456}, ["storage.password"]),
+        ({"account_name": "shop", "account_key": "hunter2", "sas_token": "hunter2"}, ["storage.account_key", "storage.sas_token"]),
+        ({"connection_string": "AccountKey=hunter2"}, ["storage.connection_string"]),
+        ({"passphrase": "hunter2", "key_filename": "/keys/id_ed25519"}, ["storage.passphrase"]),
+        ({"client_kwargs": {"endpoint_url": "https://ann:hunter2@s3.example.com"}}, ["storage.client_kwargs.endpoint_url"]),
+        ({"token": "hunter2"}, ["storage.token"]),
+        ({"token": "google_default", "anon": True, "known_hosts": "/etc/hosts", "allow_agent": False}, []),
+        ({"client_kwargs": {"endpoint_url": "https://s3.example.com"}, "key": None, "secret": ""}, []),
+    ],
+)  # fmt: skip
+def test_secrets_among_the_storage_options_are_told_and_not_quoted(storage: dict[str, Any], named: list[str]) -> None:
+    options = {"path": "s3://bucket/{audience}.csv", "storage": storage}
+    found = check_options(AudienceFile.all_options(), options, resolved=False)
+    assert [problem.split("'")[1] for problem in found] == named
+    assert all("does not belong in a file" in problem for problem in found)
+    assert not any("hunter2" in problem or "123456" in problem for problem in found)
+    assert check_options(AudienceFile.all_options(), options, resolved=True) == [], (
+        "once resolved, they are what they are"
+    )
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-Api-Key", "x-auth-token", "Cookie"])
+def test_secrets_among_headers_are_told_too(name: str) -> None:
+    for kind in (AudienceWebhook, Webhook):
+        written = {
+            "url": "https://example.com/x",
+            "secret": "{{ env_var('X') }}",
+            "headers": {name: "hunter2", "X-Team": "growth"},
+        }
+        (problem,) = check_options(kind.all_options(), written, resolved=False)
+        assert problem.startswith(f"'headers.{name}' is a secret")
+        assert "hunter2" not in problem
+        headers = {name: "Bearer {{ env_var('X') }}"}
+        assert check_options(kind.all_options(), {**written, "headers": headers}, resolved=False) == []
 
 
 def test_a_path_with_a_variable_is_left_for_later() -> None:

@@ -9,6 +9,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import urlsplit
 
 import pytest
@@ -84,6 +85,15 @@ class Place:
         assert found == code, out.getvalue() + err.getvalue()
         return err.getvalue() if code and "--json" not in words else out.getvalue()
 
+    def lint(self, code: int = 0) -> list[dict[str, Any]]:
+        """What `dbt-activate lint` finds."""
+        out = io.StringIO()
+        clock = mock.patch("activate.run.wall_clock", return_value=NOW)
+        with clock, contextlib.chdir(self.directory), contextlib.redirect_stdout(out):
+            assert main(["lint", "--json"]) == code, out.getvalue()
+        found: list[dict[str, Any]] = json.loads(out.getvalue())["mistakes"]
+        return found
+
 
 @pytest.fixture(params=["duckdb", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
@@ -117,6 +127,45 @@ def test_the_model_is_written_and_the_people_counted(place: Place) -> None:
     assert model["data_tests"] == ["activate_segment_contract"]
     assert [column["name"] for column in model["columns"]] == ["user_id", "purchase_times_in_30_days"]
     assert "unchanged" in place.run()
+
+
+def test_lint_reads_every_request_and_tells_all_mistakes_at_once(place: Place) -> None:
+    place.write("rules/requests/b.yml", "request: b\ndescription: B.\nwho: {did: {event: purchse}}\n")
+    place.write(
+        "rules/requests/c.yml", "request: c\ndescription: C.\nwho:\n  did: {event: purchase, whithin: 3 days}\n"
+    )
+    place.write("rules/requests/deep/d.yml", REQUEST)
+    place.write(
+        "rules/requests/e.yml", "request: e\ndescription: E.\nwho: {did: {event: purchase, where: {category: shoe}}}\n"
+    )
+    found = place.lint(code=2)
+    told = {(one["file"], one["line"], one["severity"]): one["message"] for one in found if "requests" in one["file"]}
+    assert sorted(told) == [
+        ("rules/requests/b.yml", 3, "error"), ("rules/requests/c.yml", 4, "error"), ("rules/requests/e.yml", 3, "warning"),
+        ("rules/requests/shoe_lovers.yml", 1, "error"),
+    ]  # fmt: skip
+    assert "did you mean 'purchase'?" in told["rules/requests/b.yml", 3, "error"]
+    assert "within" in told["rules/requests/c.yml", 4, "error"]
+    assert "is already in rules/requests/deep/d.yml:1" in told["rules/requests/shoe_lovers.yml", 1, "error"]
+    assert "values: shoes" in told["rules/requests/e.yml", 3, "warning"]
+    assert not (place.directory / "models").exists()
+
+
+def test_lint_lets_pass_what_was_allowed_unseen(place: Place) -> None:
+    place.write(FILE, REQUEST.replace("purchase", "refund"))
+    assert [one["severity"] for one in place.lint(code=2) if one["file"] == FILE] == ["error"]
+    place.run("--allow-unseen")
+    assert {one["severity"] for one in place.lint() if one["file"] == FILE} == {"warning"}
+
+
+def test_lint_without_a_warehouse_reads_the_requests_all_the_same(place: Place) -> None:
+    profiles = json.loads(place.read("profiles.yml"))
+    profiles["shop"]["outputs"]["dev"] |= {"path": "no/where.duckdb", "port": 1}
+    place.write("profiles.yml", json.dumps(profiles))
+    place.write("rules/requests/c.yml", "request: c\ndescription: C.\nwho: {did: {evnt: purchase}}\n")
+    found = place.lint(code=2)
+    assert any(one["file"] == "rules/requests/c.yml" and "did you mean 'event'?" in one["message"] for one in found)
+    assert any("were not held against the warehouse" in one["message"] for one in found)
 
 
 def test_a_dry_run_prints_and_writes_nothing(place: Place) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import threading
 from collections.abc import Collection
@@ -13,15 +12,13 @@ from airflow.sdk.exceptions import AirflowFailException
 from activate.airflow.failures import told_to_airflow
 from activate.airflow.instants import asked_for, of_run
 from activate.airflow.operators import ProjectOperator
-from activate.errors import DeliveryError, SettingsError, TimeOrderError
+from activate.errors import DeliveryError, SettingsError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from activate.audience import Audience
     from activate.audience_plan import AudiencePlan, AudienceReport
-    from activate.project import Project
-    from activate.warehouses.base import Warehouse
 
 MAX_REJECTED = "5%"
 
@@ -78,7 +75,7 @@ class ActivateSyncOperator(ProjectOperator):
             # What was written by hand is read before anything is sent.
             allowed, full, now = self._allowed(audience), is_yes("full", self.full), asked_for(self.now)
             now = now or of_run(context)
-            _refuse_the_past(warehouse, project, audience, now)
+            syncing.refuse_the_past(warehouse, project, [audience], now)
             self.log.info("Syncing %s as of %s", audience.audience, now.isoformat(sep=" "))
             (report,) = syncing.sync(
                 warehouse, project, [audience], now, open_target=run.target_opener(self.options(), self.wait_seconds),
@@ -149,20 +146,6 @@ def is_yes(name: str, value: bool | str | None) -> bool:
     if text not in ("true", "false", "none", ""):
         raise SettingsError(f"{name}: {value!r} is neither true nor false")
     return text == "true"
-
-
-def _refuse_the_past(warehouse: Warehouse, project: Project, audience: Audience, now: dt.datetime) -> None:
-    """Raise TimeOrderError for an instant before the audience's last sync, which saw all that this one would have."""
-    from activate.report.audience_status import audience_lines  # noqa: PLC0415  # not while the DAG file is parsed
-    from activate.report.state import State  # noqa: PLC0415
-
-    only = dataclasses.replace(project, audiences=(audience,))
-    (line,) = audience_lines(State(warehouse, project.policy.state.schema_), only)
-    last = line.synced_at
-    if last is not None and now < last:
-        raise TimeOrderError(
-            f"now = {now:%Y-%m-%d %H:%M:%S} lies before the last sync of {audience.audience} ({last:%Y-%m-%d %H:%M:%S})"
-        )
 
 
 def _figures(report: AudienceReport) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 
 from activate.audience_plan import AudiencePlan, AudienceReport
-from activate.report.audience_view import REASONS
+from activate.report.audience_view import in_words
 from activate.report.text import plural
 
 Line = tuple[int, str]
@@ -71,7 +71,8 @@ def refusal(report: AudienceReport, allowed: float, table: str, now: dt.datetime
 
 
 def _worded(reason: str) -> str:
-    return f"{REASONS[reason]} ({reason})" if reason in REASONS else reason
+    words = in_words(reason)
+    return f"{words} ({reason})" if words != reason else reason
 
 
 def _percent(share: float) -> str:

@@ -1,6 +1,7 @@
 """Asking without SQL: a marketer's request becomes a dbt model with tests, docs and a count from the warehouse.
 
 answer      the story: read, check, compile, count, write
+lint        the same up to the check, for every request of the project
 lines       the request as numbered lines
 phrases     each line in words
 known       what the warehouse has: columns, event names, JSON keys, segments

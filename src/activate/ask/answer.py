@@ -76,16 +76,16 @@ def answer(
     SettingsError, WarehouseError and LeaseHeldError as every command does.
     """
     origin = _name_of(file, options.project_dir)
-    request, document = _read(file, origin)
+    request, document = read_request(file, origin)
     target = load_target(options)
     reading = read_project(options, target)
     if reading.project is None:
         raise RulesError(reading.mistakes)
     _need_macros(reading.manifest)
-    paths = _paths(options, request)
-    _refuse_other_model(reading.project, request, document, paths)
+    paths = model_paths(options, request)
+    refuse_other_model(reading.project, request, document, paths)
     with closing(connect(target, wait_seconds)) as warehouse:
-        question, warnings = _question(warehouse, reading.project, request, document, now, allow_unseen)
+        question, warnings = questioned(warehouse, reading.project, request, document, now, allow_unseen)
         counts = _figures(warehouse, question, now)
     place = DbtModel(warehouse, reading.project, reading.manifest.macros)
     rows = make_rows(question)
@@ -116,7 +116,8 @@ def _name_of(file: Path, project_dir: Path) -> str:
     return path.relative_to(project_dir).as_posix() if path.is_relative_to(project_dir) else file.as_posix()
 
 
-def _read(file: Path, name: str) -> tuple[Request, Document]:
+def read_request(file: Path, name: str) -> tuple[Request, Document]:
+    """A request's file, which mistakes call `name`. Raises RulesError with all that is wrong in it."""
     document, mistakes = read_yaml(file, name)
     if document is None:
         raise RulesError(mistakes)
@@ -135,13 +136,15 @@ def _need_macros(manifest: Manifest) -> None:
         )
 
 
-def _paths(options: Options, request: Request) -> tuple[str, str]:
+def model_paths(options: Options, request: Request) -> tuple[str, str]:
+    """The two files of the request's model, in the project."""
     found = project_setting(options, "model-paths")
     models = str(found[0]) if isinstance(found, list) and found else "models"
     return f"{models}/{FOLDER}/{request.request}.sql", f"{models}/{FOLDER}/{request.request}.yml"
 
 
-def _refuse_other_model(project: Project, request: Request, document: Document, paths: Sequence[str]) -> None:
+def refuse_other_model(project: Project, request: Request, document: Document, paths: Sequence[str]) -> None:
+    """Raise RulesError where dbt has a model of the name that is not this request's."""
     there = project.models.get(request.request)
     if there is not None and there.file not in paths:
         message = (
@@ -150,9 +153,10 @@ def _refuse_other_model(project: Project, request: Request, document: Document, 
         raise RulesError([document.mistake(("request",), message)])
 
 
-def _question(
+def questioned(
     warehouse: Connection, project: Project, request: Request, document: Document, now: dt.datetime, allow_unseen: bool
 ) -> tuple[Question, list[Mistake]]:
+    """The request held against the warehouse, with warnings. Raises RulesError with all that no model has."""
     profiles, events, segments = _models(warehouse, project)
     policy, faults = spell(project.policy, profiles, events)
     if faults:

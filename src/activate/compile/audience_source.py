@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from sqlglot import exp
@@ -28,32 +29,28 @@ class Source:
 
     def _fields(self) -> dict[str, Value]:
         audience = self.audience
-        found = {name: self._value(mapped) for name, mapped in audience.fields.items()}
+        found = {name: self._value(mapped, name) for name, mapped in audience.fields.items()}
         by = audience.identify_by
         if audience.by_key and by.column not in (None, EXTERNAL_ID) and by.column not in found:
-            found[str(by.column)] = self._value(by)
+            found[str(by.column)] = self._value(by, str(by.column))
         if audience.split is not None and audience.split.field is not None:
             found[audience.split.field] = Value(exp.cast(self._arm(), "TEXT"), "text")
         return found
 
     def _place(self, name: str) -> tuple[Model, str]:
         """The model that has a column, and its alias: the segment first, then the profiles."""
-        low = name.lower()
-        if any(known.lower() == low for known in self.segment.columns) or not any(
-            known.lower() == low for known in self._profiles.columns
-        ):
+        if _has(self.segment, name) or not _has(self._profiles, name):
             return self.segment, "t"
         return self._profiles, "p"
 
-    def _value(self, mapped: Mapped) -> Value:
+    def _value(self, mapped: Mapped, name: str) -> Value:
         if mapped.column is None:
             return value(mapped, None, "", self.dialect)
         if mapped.column == EXTERNAL_ID:
-            return value(mapped, self.key(), "text", self.dialect)
+            return value(mapped, self.key(), "text", self.dialect, name)
         model, alias = self._place(mapped.column)
-        return value(
-            mapped, column_of(model, mapped.column, alias), type_of(model, mapped.column, "text"), self.dialect
-        )
+        column = column_of(model, mapped.column, alias)
+        return value(mapped, column, type_of(model, mapped.column, "text"), self.dialect, name)
 
     def key(self, alias: str = "t", model: Model | None = None) -> exp.Expr:
         """The person's key of a model (the segment's, if none is named) as text."""
@@ -75,9 +72,16 @@ class Source:
             text = uniform(text, by)
             fault = problem(by, text)
             reasons.append((exp.not_(fault.copy().is_(exp.null())), fault))
+            known_by = self._known_by(text, fault)
             if by.hash is not None:
-                member = case([(fault.copy().is_(exp.null()), hashed(text, by.hash, self.dialect))])
+                member = known_by
+        for field in self.fields.values():
+            if field.fault is not None:
+                reasons.append((exp.not_(exp.paren(field.fault).is_(exp.null())), field.fault.copy()))
+        barred = self._barred_identifiers()
         query = exp.select(key.as_("user_id"), exp.alias_(member, "member"), copy=False)
+        if barred is not None:
+            query = query.select(exp.alias_(known_by.copy(), "identifier"), copy=False)
         query = query.select(exp.alias_(exp.cast(case(reasons), "TEXT"), "problem"), copy=False)
         query = query.from_(self.segment.relation.table("t"), copy=False)
         if uses_profiles:
@@ -92,7 +96,7 @@ class Source:
             query = query.select(exp.alias_(row_hash(made), "row_hash"), copy=False)
             for number, field in enumerate(self.fields.values()):
                 query = query.select(exp.alias_(field.sent.copy(), f"f{number}"), copy=False)
-        return query
+        return query if barred is None else self._without(query, barred)
 
     def payload(self) -> exp.Select:
         """The segment's people with the fields' values."""
@@ -109,8 +113,10 @@ class Source:
 
     def _uses_profiles(self, values: bool) -> bool:
         names = [self.audience.identify_by.column]
-        if values:
-            names += [mapped.column for mapped in self.audience.fields.values()]
+        names += [
+            mapped.column for name, mapped in self.audience.fields.items()
+            if values or self.fields[name].fault is not None
+        ]  # fmt: skip
         return any(name not in (None, EXTERNAL_ID) and self._place(str(name))[1] == "p" for name in names)
 
     # -- who is left out ------------------------------------------------------------------------------------------
@@ -156,6 +162,50 @@ class Source:
             pairs.append((exp.LT(this=drawn.copy(), expression=literal(cut(Fraction(upto, whole)))), literal(name)))
         return case(pairs, literal(list(split.arms)[-1]))
 
+    # Whoever is excluded must not be reached through somebody else's row either: an address that an excluded person has is
+    # left out whoever else has it, and whether or not that person is in the segment.
+
+    def _known_by(self, text: exp.Expr, fault: exp.Expr) -> exp.Expr:
+        """An identifier, made uniform, as the destination gets it; NULL where it cannot be used."""
+        how = self.audience.identify_by.hash
+        sent = text.copy() if how is None else hashed(text, how, self.dialect)
+        return case([(fault.copy().is_(exp.null()), sent)])
+
+    def _barred_identifiers(self) -> exp.Query | None:
+        """The identifiers of everybody who is excluded, by their own lists and by the profiles; None where there are none.
+
+        None also where people are identified by their key, by which the exclusion itself goes.
+        """
+        by = self.audience.identify_by
+        if by.column == EXTERNAL_ID or not self.audience.exclude:
+            return None
+        profiles, parts = self.profiles(), []
+        for name in self.audience.exclude:
+            model = self.project.models[name]
+            people = exp.select().from_(model.relation.table("t"))
+            if _has(model, str(by.column)):
+                parts.append(self._identifiers(people, model, "t"))
+            if _has(profiles, str(by.column)):
+                on = self.key("p", profiles).eq(self.key("t", model))
+                parts.append(self._identifiers(people.join(profiles.relation.table("p"), on=on), profiles, "p"))
+        return _union(parts, "identifier") if parts else None
+
+    def _identifiers(self, people: exp.Select, model: Model, alias: str) -> exp.Select:
+        by = self.audience.identify_by
+        column = str(by.column)
+        text = self.dialect.text(column_of(model, column, alias), type_of(model, column, "text"))
+        text = uniform(text, by)
+        fault = problem(by, text)
+        found = people.select(exp.alias_(self._known_by(text, fault), "identifier"))
+        return found.where(fault.copy().is_(exp.null()))
+
+    def _without(self, rows: exp.Select, barred: exp.Query) -> exp.Select:
+        """The rows with `excluded` as the reason of those whose identifier is barred."""
+        reason = "CASE WHEN NOT xi.identifier IS NULL THEN 'excluded' ELSE r.left_out END AS left_out"
+        kept = (exp.column(name, table="r") for name in rows.named_selects if name not in ("identifier", "left_out"))
+        query = exp.select(*kept, reason).from_(rows.subquery("r"))
+        return query.join(barred.subquery("xi"), on="xi.identifier = r.identifier", join_type="left")
+
     def barred(self, query: exp.Select, source: str) -> tuple[exp.Select, exp.Expr]:
         """The query with joins by `source.user_id`, and why that person must not be at the destination, or NULL.
 
@@ -168,12 +218,28 @@ class Source:
         if self.audience.consent is not None:
             lists.append(("by", self._consenting(self.audience.consent), True, "no_consent"))
         found: list[tuple[exp.Expr, exp.Expr]] = []
+        identifiers = self._barred_identifiers()
+        if identifiers is not None and self.audience.identify_by.hash is not None:
+            on = exp.column("identifier", table="bi")
+            mine = exp.column("member", table=source)
+            query = query.join(identifiers.subquery("bi"), on=on.eq(mine), join_type="left", copy=False)
+            found.append((exp.not_(on.copy().is_(exp.null())), literal("excluded")))
+        elif identifiers is not None and _has(self._profiles, str(self.audience.identify_by.column)):
+            lists.append(("bi", self._with_identifier(identifiers), False, "excluded"))
         for alias, people, is_allowed, reason in lists:
             on = exp.column("user_id", table=alias)
             query = query.join(people.subquery(alias), on=on.eq(key.copy()), join_type="left", copy=False)
             is_missing = on.copy().is_(exp.null())
             found.append((is_missing if is_allowed else exp.not_(is_missing), literal(reason)))
         return query, case(found)
+
+    def _with_identifier(self, identifiers: exp.Query) -> exp.Query:
+        """Everybody whose profile has one of the identifiers: state knows them by their keys alone."""
+        profiles = self.profiles()
+        people = self._identifiers(exp.select().from_(profiles.relation.table("p")), profiles, "p")
+        people = people.select(exp.alias_(self.key("p", profiles), "user_id"))
+        found = exp.select("n.user_id").distinct().from_(people.subquery("n"))
+        return found.join(identifiers.subquery("i"), on="i.identifier = n.identifier")
 
     def _join(self, query: exp.Select, alias: str, people: exp.Query) -> exp.Select:
         on = exp.column("user_id", table=alias).eq(self.key())
@@ -221,8 +287,12 @@ class Source:
         return _union(parts)
 
 
-def _union(parts: list[exp.Query]) -> exp.Query:
-    whole = parts[0]
+def _union(parts: Sequence[exp.Query], column: str = "user_id") -> exp.Query:
+    whole: exp.Query = parts[0]
     for part in parts[1:]:
         whole = exp.union(whole, part, distinct=True)
-    return whole if len(parts) > 1 else exp.select("u.user_id").distinct().from_(whole.subquery("u"))
+    return whole if len(parts) > 1 else exp.select(f"u.{column}").distinct().from_(whole.subquery("u"))
+
+
+def _has(model: Model, name: str) -> bool:
+    return any(known.lower() == name.lower() for known in model.columns)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from activate.audience import Mapped
+from activate.compile.casts import cast_value
 from activate.compile.sql import case, literal
 from activate.compile.world import finite
 from activate.families import family
@@ -19,33 +20,37 @@ from activate.warehouses.dialect import Dialect
 _HEX = "0123456789abcdef"
 _BLANKS = " \t\r\n\u00a0"
 _PHONE_MARKS = _BLANKS + "()-./"
-_CASTS = {
-    "text": "TEXT", "integer": "BIGINT", "decimal": "DECIMAL(38, 9)", "boolean": "BOOLEAN", "date": "DATE",
-    "timestamp": "TIMESTAMP",
-}  # fmt: skip
 _CAST_FAMILIES = {
     "text": "text", "integer": "integer", "decimal": "decimal", "boolean": "boolean", "date": "instant", "timestamp": "instant",
 }  # fmt: skip
 
 
 class Value:
-    """One value on its way: the expression that is sent, and its family of types (None: not known)."""
+    """One value on its way: the expression that is sent, its family of types (None: not known), and what is wrong.
 
-    def __init__(self, sent: exp.Expr, kind: str | None, is_date: bool = False) -> None:
+    `fault` is a reason, or NULL, row by row; None where nothing can be wrong with the value.
+    """
+
+    def __init__(self, sent: exp.Expr, kind: str | None, is_date: bool = False, fault: exp.Expr | None = None) -> None:
         self.sent = sent
         self.kind = kind
         self.is_date = is_date
+        self.fault = fault
 
 
-def value(mapped: Mapped, column: exp.Expr | None, type_name: str, dialect: Dialect) -> Value:
-    """The value that a mapping sends; `column` is its source, None for a constant."""
+def value(mapped: Mapped, column: exp.Expr | None, type_name: str, dialect: Dialect, name: str = "") -> Value:
+    """The value that a mapping sends as the field `name`; `column` is its source, None for a constant."""
     if column is None:
         return _constant(mapped)
     kind = family(type_name)
     column = finite(column, type_name)
+    if mapped.cast is not None and mapped.hash is None:
+        if mapped.normalise is not None:
+            column, type_name = uniform(dialect.text(column, type_name), mapped), "text"
+        sent, is_odd = cast_value(column, type_name, mapped.cast, dialect)
+        fault = None if is_odd is None else case([(is_odd, literal(f"bad_{mapped.cast}: {name}"))])
+        return Value(sent, _CAST_FAMILIES[mapped.cast], mapped.cast == "date", fault)
     if mapped.normalise is None and mapped.hash is None:
-        if mapped.cast is not None:
-            return Value(exp.cast(column, _CASTS[mapped.cast]), _CAST_FAMILIES[mapped.cast], mapped.cast == "date")
         sent = dialect.instant(column, type_name) if kind == "instant" and type_name != "date" else column
         return Value(exp.cast(sent, "TEXT") if kind in ("json", "nested") else sent, kind, type_name == "date")
     text = uniform(dialect.text(column, type_name), mapped)

@@ -62,7 +62,7 @@ class AudienceFile(Destination):
                choices=("csv", "jsonl", "parquet")),
         Option("key", "The column that holds what the person is known by.", default="user_id", check=_check_key),
         Option("storage", "Options of the address's file system, as fsspec, s3fs and so on name them, e.g. `key`, `secret`, "
-               "`client_kwargs`, `username`, `password`, `known_hosts`; values may use env_var.", "mapping", default={}),
+               "`client_kwargs`, `username`, `password`, `known_hosts`; secrets are written with env_var.", "mapping", default={}),
         Option("batch", "Rows per step, and per row group of a Parquet file.", "whole", default=50_000, low=1,
                high=1_000_000),
     )  # fmt: skip

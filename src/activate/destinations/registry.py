@@ -94,7 +94,7 @@ Before a page of changes is sent, rows `claimed` are written to `audience_change
 | status | meaning | next sync |
 |---|---|---|
 | `accepted` | the destination took it | compares with it |
-| `rejected` | refused for good: a dead letter | left alone until the row changes, or `dbt-activate retry` |
+| `rejected` | refused for good: a dead letter | left alone until the row or the mapping changes, or `dbt-activate retry` |
 | `failed` | this row was definitely not taken | sent again; a dead letter after `delivery.max_attempts` |
 | `aborted` | the destination as a whole took nothing | sent again; uses up no attempt |
 | `unknown`, or `claimed` and nothing more | it may have been taken: a time-out, a lost connection, a crash in between | sent again, or removed if the person has left |\

@@ -46,7 +46,7 @@ class AudienceWebhook(Destination):
         Option("secret", "The signing secret: `whsec_` and base64 (24 to 64 random bytes), or any text.",
                required=True, secret=True, check=check_secret),
         Option("members_url", "Where to ask who is in an audience; needed for `reconcile`.", check=check_url),
-        Option("headers", "Further headers, e.g. `Authorization`; values may use env_var.", "mapping", default={},
+        Option("headers", "Further headers, e.g. `Authorization`; secrets are written with env_var.", "mapping", default={},
                check=check_headers),
         Option("batch", "Rows per request.", "whole", default=75, low=1, high=10_000),
         Option("compress", "Whether the service takes bodies in gzip (signed as they are sent).", "flag", default=False),

@@ -118,6 +118,13 @@ A `where:` is one boolean expression over the row of one model, in the warehouse
 Everything else is refused by name: sub-statements, comments, parameters, aggregates, window functions, columns of other
 tables, and whatever reads the clock, randomness, files or settings.
 
+## Requests
+
+The files of `rules/requests` ([requests.md](requests.md)) are read too, and each is held against the warehouse as
+`dbt-activate request` does: events, properties, fields and segments that it does not have are errors, values that nobody
+has are warnings. Nothing is counted or written. A mistake in a request fails `lint`, but keeps no message from being
+sent. An event that was never seen is a warning once the request's model was made with `--allow-unseen`.
+
 ## In your editor
 
 Save what `dbt-activate schema` prints beside the rules, and name it in a file's first line; editors with a YAML

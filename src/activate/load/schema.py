@@ -126,7 +126,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "value": "A constant.",
         "normalise": "Made uniform before it is sent or hashed (docs/audiences.md says what platforms ask for).",
         "country_code": "What a phone number's leading 0 stands for, e.g. `+49`.",
-        "cast": "The type that it is sent as.",
+        "cast": "The type that it is sent as; a row whose value cannot be cast is invalid (docs/audiences.md says what is taken).",
         "hash": "Hashed after it was made uniform; what is a hash already stays as it is.",
     },
     "AudienceGuard": {

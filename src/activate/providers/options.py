@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from activate.errors import nearest
 from activate.words import parse_duration
+
+# Names of secrets among headers and the options of file systems (s3fs, gcsfs, adlfs, paramiko): `key`, `secret`, `token`,
+# `account_key`, `sas_token`, `aws_secret_access_key`, `Authorization`, `X-Api-Key`. A path to a key is none, and gcsfs has
+# words for where to find a token.
+_SECRET_NAME = re.compile(
+    r"secret|passw|passphrase|token|credential|authori[sz]ation|cookie|connection_string|access_?key|"
+    r"(^|[_-]|api|account|private)(key|pkey|sas|pwd|auth)$", re.IGNORECASE,
+)  # fmt: skip
+_NO_SECRET_NAME = re.compile(r"(file|filename|path)$", re.IGNORECASE)
+_NO_SECRETS = ("anon", "browser", "cache", "cloud", "google_default")
+_PASSWORD_IN_ADDRESS = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/@:\s]*:[^/@\s]+@")
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,8 @@ COMMON = (
 def check_options(declared: tuple[Option, ...], options: Mapping[str, Any], resolved: bool) -> list[str]:
     """Return what is wrong with a provider's options, each as a sentence without any secret.
 
-    With `resolved` false (at lint time), values that are still `{{ ... }}` are not looked into.
+    With `resolved` false (at lint time), values that are still `{{ ... }}` are not looked into, and secrets that stand in the
+    file are told.
     """
     names = {option.name: option for option in declared}
     problems = [
@@ -54,14 +67,12 @@ def check_options(declared: tuple[Option, ...], options: Mapping[str, Any], reso
         if value is None or value == "":
             if option.required:
                 problems.append(f"{option.name!r} is missing: {option.doc}")
+        elif not resolved and (exposed := list(_exposed(option.name, value))):
+            problems += exposed
         elif not resolved and _is_template(value):
             continue
         elif option.secret and not resolved:
-            variable = option.name.upper()
-            problems.append(
-                f"{option.name!r} is a secret and does not belong in a file; "
-                f"write \"{{{{ env_var('{variable}') }}}}\" and set that environment variable"
-            )
+            problems.append(_as_variable(option.name))
         elif problem := _problem(option, value):
             problems.append(f"{option.name!r} {problem}" if option.secret else f"{option.name!r}: {problem}")
     return problems
@@ -100,6 +111,28 @@ def options_example(name: str, kind: str, example: Mapping[str, Any]) -> str:
     lines = [f"{name}:", f"  type: {kind}"]
     lines += [f"  {key}: {json.dumps(value, ensure_ascii=False)}" for key, value in example.items()]
     return "\n".join(["```yaml", *lines, "```"])
+
+
+def _exposed(name: str, value: Any) -> Iterator[str]:
+    """What of a mapping is a secret by its name or its form, and stands in the file: its keys are declared nowhere."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            is_secret = _SECRET_NAME.search(str(key)) and not _NO_SECRET_NAME.search(str(key))
+            is_plain = isinstance(item, str | int) and not isinstance(item, bool) and not _is_template(item)
+            if is_secret and is_plain and str(item) not in ("", *_NO_SECRETS):
+                yield _as_variable(f"{name}.{key}")
+            else:
+                yield from _exposed(f"{name}.{key}", item)
+                if isinstance(item, str) and not _is_template(item) and _PASSWORD_IN_ADDRESS.match(item):
+                    yield f"'{name}.{key}' holds a password, which does not belong in a file"
+
+
+def _as_variable(name: str) -> str:
+    variable = re.sub("[^A-Z0-9]+", "_", name.upper())
+    return (
+        f"{name!r} is a secret and does not belong in a file; "
+        f"write \"{{{{ env_var('{variable}') }}}}\" and set that environment variable"
+    )
 
 
 def _is_template(value: object) -> bool:

@@ -40,7 +40,7 @@ class Webhook(Provider):
         Option("url", "Where to post.", required=True, check=check_url),
         Option("secret", "The signing secret: `whsec_` and base64 (24 to 64 random bytes), or any text.",
                required=True, secret=True, check=check_secret),
-        Option("headers", "Further headers, e.g. `Authorization`; values may use env_var.", "mapping", default={},
+        Option("headers", "Further headers, e.g. `Authorization`; secrets are written with env_var.", "mapping", default={},
                check=check_headers),
         Option("batch", "Messages per request.", "whole", default=75, low=1, high=10_000),
         Option("compress", "Whether the service takes bodies in gzip (signed as they are sent).", "flag", default=False),

@@ -39,7 +39,7 @@ DEAD_LETTER = {
     "recorded_at": "timestamp",
 }  # fmt: skip
 _DEAD_LETTERS = (
-    "SELECT h.member, h.user_id, h.refused_change AS change, r.error_code, r.recorded_at, :audience AS audience, "
+    "SELECT h.member, h.user_id, h.refused_change AS change, r.error_code, r.recorded_at, r.mapping_version, :audience AS audience, "
     ":destination AS destination FROM :held AS h JOIN (SELECT c.member, MAX(c.wave) AS wave FROM state.audience_changes AS c "
     "WHERE c.audience = :audience AND c.destination = :destination AND c.status = 'rejected' GROUP BY c.member) AS l "
     "ON l.member = h.member JOIN state.audience_changes AS r ON r.audience = :audience AND r.destination = :destination "
@@ -274,8 +274,18 @@ class AudienceBook:
             )
         return count
 
-    def observe(self, pages: Iterable[Sequence[str]], held: exp.Query, wave: int) -> dict[str, int]:
-        """Record where the members that the destination holds are not those that it acknowledged.
+    def release_remapped(self, held: exp.Query, wave: int) -> int:
+        """Let dead letters be tried again whose row was sent under another mapping: what was refused is not what would be sent."""
+        other = sqlglot.condition("d.change <> 'remove' AND d.mapping_version <> :mapping", dialect="duckdb")
+        return self.release(held, other.transform(self._filled), wave)
+
+    def _filled(self, node: exp.Expr) -> exp.Expr:
+        return self._parts[node.name].copy() if isinstance(node, exp.Placeholder) else node
+
+    def observe(
+        self, pages: Iterable[Sequence[str]], held: exp.Query, wave: int, record: bool = True
+    ) -> dict[str, int]:
+        """Record (if asked to) where the members that the destination holds are not those that it acknowledged.
 
         Returns how many are `missing` there, were `left` there though they were removed, and are `foreign`: nothing that
         this audience ever sent, and so nothing that it may remove.
@@ -290,7 +300,7 @@ class AudienceBook:
         for name, text in (("missing", _MISSING), ("left", _LEFT)):
             found = self._tree(text, {"held": held.subquery(), "seen": seen.subquery()})
             counts[name] = int(str(self.warehouse.scalar(exp.select("COUNT(*)").from_(found.subquery("o")))))  # type: ignore[attr-defined]  # a query
-            if counts[name]:
+            if counts[name] and record:
                 self._observed(found, "remove" if name == "missing" else "add", wave)
         foreign = self._tree(_FOREIGN, {"held": held.subquery(), "seen": seen.subquery()})
         counts["foreign"] = int(str(self.warehouse.scalar(foreign)))
@@ -308,6 +318,16 @@ class AudienceBook:
         )
 
     # -- the end of a sync ----------------------------------------------------------------------------------------
+
+    def withheld_now(self) -> list[list[Any]]:
+        """What the last sync of this very instant withheld, as it was recorded; empty where there was none."""
+        rows = self._rows(
+            "SELECT s.counts FROM state.audience_syncs AS s WHERE s.audience = :audience AND s.destination = :destination "
+            "AND s.recorded_at = CAST(:now AS TIMESTAMP) AND s.status <> 'compacted' "
+            "ORDER BY LENGTH(s.run_id) DESC, s.run_id DESC LIMIT 1"
+        )
+        found: list[list[Any]] = json.loads(rows[0]["counts"]).get("withheld", []) if rows else []
+        return found
 
     def finish(
         self, position: Position, status: str, counts: Mapping[str, object], error: str | None,
@@ -449,6 +469,16 @@ def audience_of(warehouse: Warehouse, project: Project, run_id: str) -> str | No
     query = exp.select("audience").from_(relation.table()).where(exp.column("run_id").eq(literal(run_id))).limit(1)
     found = warehouse.scalar(query)
     return None if found is None else str(found)
+
+
+def last_syncs(warehouse: Warehouse, project: Project) -> dict[tuple[str, str], dt.datetime]:
+    """The instant of the last sync by audience and destination."""
+    relation = Relation(project.policy.state.schema_, AUDIENCE_SYNCS.name)
+    if relation not in warehouse.columns([relation]):
+        return {}
+    query = exp.select("audience", "destination", "MAX(recorded_at) AS recorded_at").from_(relation.table())
+    rows = warehouse.query(query.group_by("audience", "destination")).to_pylist()
+    return {(row["audience"], row["destination"]): row["recorded_at"] for row in rows}
 
 
 def last_runs(warehouse: Warehouse, project: Project, count: int = 100) -> list[str]:

@@ -23,6 +23,17 @@ REASONS = {
 }  # fmt: skip
 
 
+_UNDONE = {"add": "put back", "remove": "taken out again", "kept": "updated"}
+
+
+def in_words(reason: str) -> str:
+    """Why a row cannot be sent or a person is left out; `bad_date: born` names the field that cannot be cast."""
+    kind, _, field = reason.partition(": ")
+    if field:
+        return f"{field} cannot be cast to {kind.removeprefix('bad_')}"
+    return REASONS.get(reason, reason)
+
+
 def show_plans(console: Console, plans: Sequence[AudiencePlan], *, as_next: bool = True) -> None:
     """Print plans: people by kind with their share, what is withheld and why, samples, requests and minutes."""
     if not plans:
@@ -65,7 +76,8 @@ def _plan(table: Table, plan: AudiencePlan) -> None:
     }  # fmt: skip
     for name, people in quiet.items():
         if people:
-            table.add_row("", Text(f"  {name}", style="dim"), Text(number(people), style="dim"), "", "")
+            told = "withheld" if plan.is_withheld(name) else ""
+            table.add_row("", Text(f"  {name}", style="dim"), Text(number(people), style="dim"), "", told)
     if plan.baselined:
         table.add_row("", "  acknowledged", figure(plan.baselined), "", "without being sent")
     if plan.requests:
@@ -110,25 +122,29 @@ def show_undo(
     done: bool,
 ) -> None:
     """Print the inverse of a run."""
-    verb = "were" if done else "would be"
     console.print(Text(f"The inverse of {run_id}", style="bold"))
     console.print(
-        f"  {plural(figures['removals'], 'member')} {verb} taken out again, {number(figures['additions'])} {verb} put back."
+        f"  {plural(figures['removals'], 'member')} {'' if done else 'to be '}taken out again, "
+        f"{number(figures['additions'])} {'' if done else 'to be '}put back."
     )
     if figures["updates"]:
-        console.print(f"  {plural(figures['updates'], 'update')} cannot be undone: old values are kept nowhere.")
+        told = "left as they are" if done else "that cannot be undone"
+        console.print(f"  {plural(figures['updates'], 'update')} {told}: old values are kept nowhere.")
     for verdict, people in sorted(samples.items()):
-        console.print(Text(f"  {verdict}: {', '.join(people)}", style="dim"))
-    if done:
+        console.print(Text(f"  {_UNDONE[verdict]}: {', '.join(people)}", style="dim"))
+    if not (figures["removals"] or figures["additions"]):
+        note(console, "There is nothing to undo.")
+    elif done:
         note(console, f"The audience is on hold until `dbt-activate approve audience:{audience} --resume`.")
     else:
-        note(console, "Nothing was sent. Add --apply to send it; the audience is then on hold until it is resumed.")
+        words = "--apply --without-updates" if figures["updates"] else "--apply"
+        note(console, f"Nothing was sent. Add {words} to send it; the audience is then on hold until it is resumed.")
 
 
 def _what(report: AudienceReport) -> Text:
     plan = report.plan
     if plan is None:
-        return Text("stopped", style="red")
+        return Text("stopped", style="red") if report.error else Text("undone")
     found = plan.figures
     parts = [
         f"{number(getattr(found, kind))} {kind}"
@@ -165,12 +181,12 @@ def _odd(console: Console, plan: AudiencePlan) -> None:
     for reason, count in found.invalid.items():
         console.print(
             Text(
-                f"! {plan.audience}: {plural(count, 'row')} cannot be sent: {REASONS.get(reason, reason)}",
+                f"! {plan.audience}: {plural(count, 'row')} cannot be sent: {in_words(reason)}",
                 style="yellow",
             )
         )
     for reason, count in found.left_out.items():
-        note(console, f"{plan.audience}: {plural(count, 'person', 'people')} left out: {REASONS.get(reason, reason)}")
+        note(console, f"{plan.audience}: {plural(count, 'person', 'people')} left out: {in_words(reason)}")
     if found.refused:
         console.print(
             Text(

@@ -80,6 +80,12 @@ class Dialect:
         is_finite = exp.Like(this=text.copy(), expression=exp.Literal.string("%:%"))
         return exp.Case(ifs=[exp.If(this=is_finite, true=exp.paren(written))])
 
+    def try_number(self, number: exp.Expr, kind: str, target: str) -> exp.Expr:
+        """A number (of the family `kind`), or the text of one, as BIGINT or DECIMAL(38, 9); NULL if it is too large."""
+        if kind == "text" and target == "BIGINT":  # 5.0 is an integer
+            number = exp.TryCast(this=number, to=exp.DataType.build("DECIMAL(38, 9)"))
+        return exp.TryCast(this=number, to=exp.DataType.build(target))
+
     def text(self, column: exp.Expr, type_name: str) -> exp.Expr:
         """A user's column as TEXT: as it is, unless its type says otherwise."""
         return column if type_name.startswith(_TEXT_TYPES) else exp.cast(column, "TEXT")
@@ -131,6 +137,23 @@ class PostgresDialect(Dialect):
     def plus_seconds(self, instant: exp.Expr, seconds: exp.Expr) -> exp.Expr:
         second = exp.Interval(this=exp.Literal.string("1"), unit=exp.var("SECOND"))
         return exp.Add(this=instant, expression=exp.Mul(this=exp.paren(seconds), expression=second))
+
+    def try_number(self, number: exp.Expr, kind: str, target: str) -> exp.Expr:
+        # PostgreSQL has no cast that gives way, so the number is held against the limits of the type first.
+        if kind == "float" and target == "BIGINT":
+            # The largest double below 2^63: as a double, the limit itself would be one too many.
+            fits: exp.Expr = exp.Between(this=number, low=_number(-(2**63)), high=_number(2**63 - 1024))
+        else:
+            number = exp.cast(number, "DECIMAL")
+            if target == "BIGINT":
+                whole = exp.func("ROUND", number.copy())
+                fits = exp.Between(this=whole, low=_number(-(2**63)), high=_number(2**63 - 1))
+            else:
+                cut = exp.func("ABS", exp.func("ROUND", number.copy(), _number(9)))
+                fits = exp.LT(this=cut, expression=_number(10**29))
+        # Not exp.cast, which takes a DECIMAL for a DECIMAL(38, 9).
+        made = exp.Cast(this=number.copy(), to=exp.DataType.build(target))
+        return exp.Case(ifs=[exp.If(this=fits, true=made)])
 
 
 class RedshiftDialect(Dialect):
@@ -208,6 +231,10 @@ DIALECTS: dict[str, Dialect] = {
         DatabricksDialect(), RedshiftDialect(), SparkDialect(), TrinoDialect(),
     )
 }  # fmt: skip
+
+
+def _number(value: int) -> exp.Expr:
+    return exp.convert(value)
 
 
 def _call(name: str, *arguments: exp.Expr) -> exp.Expr:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from activate.audience import EXTERNAL_ID, Audience, Mapped
+from activate.audience import CASTS, EXTERNAL_ID, Audience, Mapped
 from activate.destinations.base import Destination
 from activate.destinations.registry import DESTINATIONS
 from activate.destinations.registry import check as check_section
 from activate.errors import Mistake, nearest
-from activate.families import family
+from activate.families import castable, family
 from activate.load.checks.scene import Scene, unknown
 from activate.load.parse import Path_
 
@@ -125,4 +125,11 @@ def _column(scene: Scene, audience: Audience, path: Path_, mapped: Mapped) -> It
         yield scene.mistake(audience, path, message)
     elif (mapped.normalise or mapped.hash) and found is not None and found not in ("text", "integer", "decimal"):
         message = f"the column {mapped.column!r} of {model!r} is {known.types[mapped.column]}; only text can be normalised or hashed"
+        yield scene.mistake(audience, path, message)
+    elif mapped.cast and known.certain and not castable(known.types[mapped.column], mapped.cast):
+        fitting = ", ".join(cast for cast in CASTS if castable(known.types[mapped.column], cast))
+        message = (
+            f"the column {mapped.column!r} of {model!r} is {known.types[mapped.column]}, which cannot be cast to "
+            f"{mapped.cast}; allowed: {fitting}"
+        )
         yield scene.mistake(audience, path, message)
