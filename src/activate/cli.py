@@ -289,10 +289,13 @@ def _deliver(parser: argparse.ArgumentParser) -> None:
 def _ingest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", nargs="?", metavar="SOURCE", help="a section of `ingest:` in rules/activate.yml")
     parser.add_argument(
-        "files", nargs="*", metavar="FILE", help="captured requests, one JSON document a line; `-` is standard input"
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="captured requests, one JSON document a line; a folder or s3:// stands for all its files, `-` for standard input",
     )
     parser.add_argument(
-        "--unsigned", action="store_true", help="do not verify signatures; files may be the provider's own JSON"
+        "--unsigned", action="store_true", help="do not verify signatures; files may be the provider's own JSON or Avro"
     )
     parser.add_argument("--spool", action="store_true", help="load what the listener has taken")
     parser.add_argument("--listen", metavar="HOST:PORT", help="receive events and unsubscriptions over HTTP")
