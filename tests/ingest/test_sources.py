@@ -18,7 +18,7 @@ from activate.sources.registry import SOURCES
 from tests.ingest.vectors import ADDRESS, AT, LOSSES, MESSAGE, NOON, NUMBER, SECTIONS, signed, source
 
 KINDS = sorted(SOURCES)
-SIGNED_BODY = [kind for kind in KINDS if kind in ("generic", "sendgrid", "twilio", "ses")]
+SIGNED_BODY = [kind for kind in KINDS if kind in ("generic", "sendgrid", "twilio")]
 
 
 def only(kind: str, document: Any, **options: Any) -> Event | Bad | Ignored:
