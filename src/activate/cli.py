@@ -216,6 +216,7 @@ def _sync(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--schedule", metavar="WORD", help="the audiences with this schedule (default: those without one)"
     )
+    _time_limit(parser)
     parser.add_argument("--full", action="store_true", help="send every member again, and reconcile removals")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be sent")
     parser.add_argument(
@@ -274,7 +275,7 @@ def _provider(parser: argparse.ArgumentParser) -> None:
 def _time_limit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--time-limit", type=_duration, metavar="D",
-        help="begin no more messages after, e.g., '30 minutes' (default: delivery.time_limit)",
+        help="begin nothing more to hand over after, e.g., '30 minutes' (default: delivery.time_limit)",
     )  # fmt: skip
 
 
