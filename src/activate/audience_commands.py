@@ -56,7 +56,7 @@ def _sync(args: argparse.Namespace) -> int:
         syncing.refuse_the_past(warehouse, project, chosen, now)
         reports = syncing.sync(
             warehouse, project, chosen, now, open_target=run.target_opener(options(args), args.wait), full=args.full,
-            wait_seconds=args.wait, on_progress=told.audience,
+            wait_seconds=args.wait, on_progress=told.audience, time_limit=args.time_limit,
         )  # fmt: skip
     _tell(args, {"now": now, "audiences": reports_data(reports)}, lambda console: show_reports(console, reports))
     return sync_code(reports)

@@ -81,7 +81,8 @@ class AudiencePlan:
 class AudienceReport:
     """What a sync did: changes by status, error codes, and the plan that it followed.
 
-    `is_mistake`: `error` is about rules or settings, so that trying again does not help.
+    `is_mistake`: `error` is about rules or settings, so that trying again does not help. `stopped` says why it ended before
+    everything was sent though nothing was wrong (its time was up); what is left is sent by the next sync.
     """
 
     audience: str
@@ -93,6 +94,7 @@ class AudienceReport:
     seconds: float = 0.0
     error: str | None = None
     is_mistake: bool = False
+    stopped: str | None = None
 
     @property
     def handed_over(self) -> int:
@@ -109,4 +111,4 @@ class AudienceReport:
     def unusable(self) -> bool:
         """Whether the destination could not be used, though there was something to send: it stopped, or took no row."""
         answered = self.outcomes.get("accepted", 0) + self.outcomes.get("rejected", 0)
-        return self.error is not None or (sum(self.outcomes.values()) > 0 and not answered)
+        return self.error is not None or (sum(self.outcomes.values()) > 0 and not answered and self.stopped is None)

@@ -231,6 +231,7 @@ def _sync(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--schedule", metavar="WORD", help="the audiences with this schedule (default: those without one)"
     )
+    _time_limit(parser)
     parser.add_argument("--full", action="store_true", help="send every member again, and reconcile removals")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be sent")
     parser.add_argument(
@@ -300,7 +301,7 @@ def _provider(parser: argparse.ArgumentParser) -> None:
 def _time_limit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--time-limit", type=_duration, metavar="D",
-        help="begin no more messages after, e.g., '30 minutes' (default: delivery.time_limit)",
+        help="begin nothing more to hand over after, e.g., '30 minutes' (default: delivery.time_limit)",
     )  # fmt: skip
 
 
@@ -315,10 +316,13 @@ def _deliver(parser: argparse.ArgumentParser) -> None:
 def _ingest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", nargs="?", metavar="SOURCE", help="a section of `ingest:` in rules/activate.yml")
     parser.add_argument(
-        "files", nargs="*", metavar="FILE", help="captured requests, one JSON document a line; `-` is standard input"
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="captured requests, one JSON document a line; a folder or s3:// stands for all its files, `-` for standard input",
     )
     parser.add_argument(
-        "--unsigned", action="store_true", help="do not verify signatures; files may be the provider's own JSON"
+        "--unsigned", action="store_true", help="do not verify signatures; files may be the provider's own JSON or Avro"
     )
     parser.add_argument("--spool", action="store_true", help="load what the listener has taken")
     parser.add_argument("--listen", metavar="HOST:PORT", help="receive events and unsubscriptions over HTTP")

@@ -76,7 +76,7 @@ def _run(args: argparse.Namespace) -> int:
             opener = run.target_opener(options(args), args.wait)
             synced = syncing.sync(
                 warehouse, project, audiences, now, open_target=opener, wait_seconds=args.wait,
-                on_progress=told.audience,
+                on_progress=told.audience, time_limit=args.time_limit,
             )  # fmt: skip
     if args.json:
         delivered: dict[str, Any] = {} if reports is None else {"delivery": reports}

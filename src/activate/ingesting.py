@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from activate.engagement import Row, table_of
 from activate.errors import SettingsError, nearest
+from activate.ingest.fetch import Fetcher
 from activate.ingest.files import requests
 from activate.ingest.spool import Spool
 from activate.ingest.take import take_or_keep
@@ -40,7 +41,7 @@ def source_of(project: Project, name: str) -> Source:
         raise SettingsError(
             f"there is no source {name!r} in `ingest:` of rules/activate.yml; there: {known}{nearest(name, sections)}"
         )
-    return create(name, resolve_section("ingest", name, sections[name], project.secrets))
+    return create(name, resolve_section("ingest", name, sections[name], project.secrets), Fetcher())
 
 
 def bare_source(project: Project, name: str) -> Source:

@@ -140,7 +140,8 @@ class Delivery(Frozen):
     max_attempts: int = Field(5, ge=1, le=20)
     resend_unknown: Literal["never", "transactional"] = "never"
     time_limit: Duration | None = Field(
-        None, description="How long a delivery may take: then nothing more is begun, and the rest waits for the next."
+        None,
+        description="How long a delivery, or a sync of audiences, may take: then nothing more is begun, and the rest waits for the next.",
     )
 
 

@@ -16,7 +16,7 @@ from activate.compile.audience import ChangeSet, Held
 from activate.deliver import carriers
 from activate.deliver.hand_over import Clock
 from activate.deliver.pace import Paces
-from activate.deliver.sync import AudienceCarrier, Progress, Sent, Shipment, Sync
+from activate.deliver.sync import TIME_IS_UP, AudienceCarrier, Progress, Sent, Shipment, Sync
 from activate.destinations.base import Destination
 from activate.destinations.registry import create
 from activate.errors import ActivateError, RulesError, SettingsError, TimeOrderError, nearest
@@ -122,12 +122,18 @@ def sync(
     check: Callable[[AudiencePlan], None] | None = None,
     on_progress: Progress | None = None,
     clock: Clock | None = None,
+    time_limit: float | None = None,
 ) -> list[AudienceReport]:
     """Sync the audiences, destination by destination and side by side; one that fails never stops another.
+
+    After `time_limit` seconds (None: as `delivery.time_limit` says) nothing more is begun; what is under way is finished and
+    recorded, a file that is not whole by then is not published, and the rest waits for the next sync.
 
     What goes wrong is in an audience's report. `full` sends every member again, and reads the destination's members
     back first where it can. `check` may refuse a plan by raising. The same `now` again sends nothing that was acknowledged.
     """
+    limit = project.policy.delivery.time_limit if time_limit is None else time_limit
+    deadline = None if limit is None else (clock or Clock()).monotonic() + limit
     make_state(warehouse, project, now)
     lanes: dict[str, list[Audience]] = {}
     for audience in audiences:
@@ -143,7 +149,8 @@ def sync(
         def lane(members: list[Audience]) -> list[AudienceReport]:
             return [
                 _sync_one(
-                    warehouse, project, audience, now, open_target, full, wait_seconds, check, on_progress, clock, paces
+                    warehouse, project, audience, now, open_target, full, wait_seconds, check, on_progress, clock, paces,
+                    deadline,
                 )
                 for audience in members
             ]  # fmt: skip
@@ -156,9 +163,11 @@ def sync(
 def _sync_one(
     warehouse: Warehouse, project: Project, audience: Audience, now: dt.datetime, open_target: OpenTarget | None,
     full: bool, wait_seconds: float, check: Callable[[AudiencePlan], None] | None, on_progress: Progress | None,
-    clock: Clock | None, paces: Paces,
+    clock: Clock | None, paces: Paces, deadline: float | None,
 ) -> AudienceReport:  # fmt: skip
     began = time.perf_counter()
+    if deadline is not None and (clock or Clock()).monotonic() >= deadline:
+        return AudienceReport(audience.audience, audience.destination, stopped=TIME_IS_UP)
     try:
         with open_audience(warehouse, project, audience, now, wait_seconds, full) as opened:
             _release_remapped(opened, full)
@@ -168,7 +177,7 @@ def _sync_one(
             planned = plan_opened(opened, 0)
             if check is not None:
                 check(planned)
-            report = carry_out(opened, planned, open_target, on_progress, clock, paces)
+            report = carry_out(opened, planned, open_target, on_progress, clock, paces, deadline)
     except ActivateError as error:
         is_mistake = isinstance(error, RulesError | SettingsError)
         report = AudienceReport(audience.audience, audience.destination, error=str(error), is_mistake=is_mistake)
@@ -368,7 +377,7 @@ def _counts(planned: AudiencePlan) -> dict[str, int]:
 
 def carry_out(
     opened: Opened, planned: AudiencePlan, open_target: OpenTarget | None = None, on_progress: Progress | None = None,
-    clock: Clock | None = None, paces: Paces | None = None,
+    clock: Clock | None = None, paces: Paces | None = None, deadline: float | None = None,
 ) -> AudienceReport:  # fmt: skip
     """Send what the plan lets pass, record everything, and sum the state up where it has grown."""
     book, position, audience = opened.book, opened.position, opened.audience
@@ -395,7 +404,15 @@ def carry_out(
         destination = opened.destination
         pace = paces.of(destination.account, destination.limits.per_second) if paces else None
         sent = Sync(
-            destination, book, shipment, opened.warehouse, carrier_maker(opened, open_target), clock, on_progress, pace
+            destination,
+            book,
+            shipment,
+            opened.warehouse,
+            carrier_maker(opened, open_target),
+            clock,
+            on_progress,
+            pace,
+            deadline,
         ).run()
         if set(sent.outcomes) <= {"aborted"}:
             for approval in planned.approvals:
@@ -416,6 +433,7 @@ def carry_out(
         dict(sent.codes),
         sent.requests,
         error=sent.error,
+        stopped=sent.stopped,
     )
 
 

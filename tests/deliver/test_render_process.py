@@ -50,7 +50,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> type[_Watched]:
     kind = type("Watched", (_Watched,), {})
     monkeypatch.setattr(send, "RenderProcess", kind)
     monkeypatch.setattr(send, "_WORTH_A_PROCESS", 1)
-    monkeypatch.setattr(send, "MAX_WAVE", 40)
+    monkeypatch.setattr(send, "_DOUBTFUL_WAVE", (40, 40))
     return kind
 
 

@@ -13,7 +13,7 @@ from post_office import NOON, MakeOffice, PostOffice, Service, address, message_
 from activate.deliver.hand_over import Clock
 from activate.deliver.send import require_usable
 from activate.errors import DeliveryError, LeaseHeldError, WarehouseError
-from activate.providers.base import Outcome
+from activate.providers.base import HttpAnswer, Outcome
 from activate.providers.webhook import Webhook
 from activate.record import deliveries
 from activate.record.deliveries import Outbox
@@ -573,3 +573,29 @@ def test_pages_hold_every_message_once_and_no_rank_is_too_large_for_one() -> Non
     assert cuts == sorted(cuts, key=lambda cut: cut or "g")
     assert len(cuts) >= 3, "130,000 do not fit into one page"
     assert deliveries._bounds([]) == []
+
+
+@pytest.mark.parametrize(("idempotent", "waves"), [(True, [5_000, 500]), (False, [2_500, 2_500, 500])])
+def test_less_is_claimed_at_once_where_a_doubt_cannot_be_settled(
+    duckdb_only: MakeOffice, idempotent: bool, waves: list[int]
+) -> None:
+    class Watched(Outbox):
+        def claim(self, attempts: Any, at: dt.datetime) -> None:
+            claimed.append(len(attempts))
+            super().claim(attempts, at)
+
+    class Taken:
+        def carry(self, request: Any) -> HttpAnswer:
+            return HttpAnswer(200, {}, b"")
+
+        def close(self) -> None:
+            pass
+
+    claimed: list[int] = []
+    mail = webhook("http://127.0.0.1:9", batch=1_000, concurrency=8, idempotent=idempotent)
+    office = duckdb_only({"mail": mail}).people(5_500).queue(range(5_500))
+    report = office.deliver(
+        open_outbox=lambda name: Watched(office.warehouse.clone(), office.project, name, "run"),
+        make_carrier=lambda provider: Taken(),
+    )
+    assert (report.counts, claimed) == ({"accepted": 5_500}, waves)

@@ -11,6 +11,17 @@ import pytest
 from activate.warehouses.duckdb import DuckDB
 from activate.warehouses.postgres import Postgres
 from tests.ingest.shop import EventShop
+from tests.ingest.vectors import CERTIFICATES
+
+
+@pytest.fixture(autouse=True)
+def only_our_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reaches out: what is fetched is the certificate that was made for the tests, or nothing."""
+
+    def answer(address: str) -> tuple[int, bytes]:
+        return (200, CERTIFICATES[address]) if address in CERTIFICATES else (403, b"")
+
+    monkeypatch.setattr("activate.ingest.fetch._open", answer)
 
 
 @pytest.fixture(params=["duckdb", "postgres"])

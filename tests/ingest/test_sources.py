@@ -124,7 +124,7 @@ def test_an_altered_body_is_refused(kind: str) -> None:
             source(kind).verify(request._replace(body=altered))
 
 
-@pytest.mark.parametrize("kind", ["generic", "sendgrid", "mailgun"])
+@pytest.mark.parametrize("kind", ["generic", "sendgrid", "mailgun", "ses"])
 @pytest.mark.parametrize("away", [1, -1])
 def test_a_replayed_request_is_refused_after_the_tolerance(kind: str, away: int) -> None:
     request, tolerance = signed(kind, LOSSES[kind]), source(kind).options["tolerance"]

@@ -10,8 +10,10 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.x509.oid import NameOID
 
 from activate.sources.base import Captured, Source
 from activate.sources.registry import create
@@ -39,9 +41,35 @@ SECTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+CERTIFICATE_AT = "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-0123456789abcdef.pem"
+SNS_KEY = rsa.generate_private_key(65_537, 2_048)
+
+
+def certificate(key: Any = SNS_KEY, begins: dt.datetime = NOON - dt.timedelta(days=30)) -> bytes:
+    """A certificate of a key that holds for 60 days, signed by itself."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    made = made.not_valid_before(begins).not_valid_after(begins + dt.timedelta(days=60))
+    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+CERTIFICATES = {CERTIFICATE_AT: certificate()}
+
+
+def sns(message: dict[str, Any], version: str = "1", key: Any = SNS_KEY) -> dict[str, Any]:
+    """A message as SNS signs it, by the words of its documentation."""
+    order = ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"]
+    if message["Type"] != "Notification":
+        order = ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"]
+    text = "".join(f"{name}\n{message[name]}\n" for name in order if name in message)
+    made = key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA1() if version == "1" else hashes.SHA256())
+    signature = base64.b64encode(made).decode()
+    return {**message, "SignatureVersion": version, "Signature": signature, "SigningCertURL": CERTIFICATE_AT}
+
+
 def source(kind: str, **options: Any) -> Source:
-    """A source with the options above."""
-    return create(kind, {**SECTIONS[kind], **options})
+    """A source with the options above, to which SNS's certificate above is all there is to fetch."""
+    return create(kind, {**SECTIONS[kind], **options}, CERTIFICATES.__getitem__)
 
 
 def signed(kind: str, document: Any, at: dt.datetime = NOON) -> Captured:
@@ -58,12 +86,13 @@ def signed(kind: str, document: Any, at: dt.datetime = NOON) -> Captured:
         return Captured(at, {}, json.dumps(whole).encode())
     body = json.dumps(document).encode()
     if kind == "ses":
-        whole = {
+        whole = sns({
             "Type": "Notification",
             "MessageId": "n1",
             "TopicArn": SECTIONS[kind]["topic"],
             "Message": body.decode(),
-        }
+            "Timestamp": at.isoformat(timespec="milliseconds") + "Z",
+        })  # fmt: skip
         return Captured(at, {}, json.dumps(whole).encode(), "/events/ses?token=ses-token")
     headers = {}
     if kind == "generic":

@@ -38,6 +38,7 @@ from activate.providers.base import Outcome, Outgoing, Provider, Status
 from activate.warehouses.base import Warehouse
 
 MAX_WAVE = 5_000
+_DOUBTFUL_WAVE = (500, 2_500)  # at least and at most, where a kill leaves what nobody can know
 _MAX_READ = 25_000  # several waves are read at once: each reading looks through the profiles
 _WAVE_SECONDS = 2.0
 _WORTH_A_PROCESS = 50_000  # messages
@@ -353,10 +354,11 @@ class _Delivery:
             ahead = reader.submit(self._read, None)
             while not self._line.breaker.is_open and (place := ahead.result()) is not None:
                 ahead = reader.submit(self._read, place)
-                for start in range(0, place.rows.num_rows, MAX_WAVE):
+                step = self._claimed_at_once()
+                for start in range(0, place.rows.num_rows, step):
                     if self._line.breaker.is_open:
                         break
-                    wave = place.rows.slice(start, MAX_WAVE)
+                    wave = place.rows.slice(start, step)
                     done += wave.num_rows
                     yield wave, done
 
@@ -370,6 +372,13 @@ class _Delivery:
         else:
             return None
         return _Place(page, begins + size, self._outbox.wave(begins, size, self._at()))
+
+    def _claimed_at_once(self) -> int:
+        """How many messages are a wave. Where a doubt cannot be settled it is a second's worth, so that few are in doubt."""
+        if self._provider.idempotent or self._provider.looked_up_in(self._at()) is not None:
+            return MAX_WAVE
+        least, most = _DOUBTFUL_WAVE
+        return min(max(self._size // 2, self._least, least), most)
 
     def _turn_page(self) -> Page | None:
         """Make the next part of the outbox ready to be read, and the templates that it needs."""

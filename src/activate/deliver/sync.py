@@ -43,6 +43,7 @@ from activate.warehouses.dialect import Dialect
 PAGE = 25_000
 _PAGE_SECONDS = 10.0
 _ALL_REFUSED = 50
+TIME_IS_UP = "the time limit is up"
 _FIRST_BACKOFF, _LONGEST_WAIT, _LONGEST_JOB = 0.5, 60.0, 600.0
 # Answers that say "not now" of the destination, and nothing of the rows.
 _NOT_NOW = (408, 421, 425, 429, 503)
@@ -113,6 +114,7 @@ class Sent:
     codes: Counter[str] = field(default_factory=Counter)
     requests: int = 0
     error: str | None = None
+    stopped: str | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ class Sync:
     def __init__(
         self, destination: Destination, book: Book, shipment: Shipment, dialect: Dialect,
         make_carrier: Callable[[], AudienceCarrier], clock: Clock | None = None, on_progress: Progress | None = None,
-        pace: Pace | None = None,
+        pace: Pace | None = None, deadline: float | None = None,
     ) -> None:  # fmt: skip
         self._destination = destination
         self._book = book
@@ -155,6 +157,7 @@ class Sync:
         self._make_carrier = make_carrier
         self._clock = clock or Clock()
         self._progress = on_progress
+        self._deadline = deadline  # the clock's monotonic seconds; nothing is begun after it
         limits = destination.limits
         self._scrub = Scrubber(destination)
         self._pace = pace or Pace(limits.per_second, self._clock.monotonic, self._clock.sleep)
@@ -177,13 +180,20 @@ class Sync:
             for carrier in self._carriers:
                 carrier.close()
         self.sent.error = self.sent.error or self.breaker.reason
-        if self.sent.error is None and set(self.sent.outcomes) == {"aborted"}:
+        self.sent.stopped = self.breaker.stopped
+        if self.sent.error is None and self.sent.stopped is None and set(self.sent.outcomes) == {"aborted"}:
             self.sent.error = f"the destination took nothing (the last answer: {self.breaker.last_code})"
         return self.sent
 
     def stop(self) -> None:
         """Begin nothing more."""
         self.breaker.trip("the run was asked to stop")
+
+    def _is_over(self) -> bool:
+        """Whether nothing more is begun: the destination is left alone, or the time is up."""
+        if self._deadline is not None and self._clock.monotonic() >= self._deadline:
+            self.breaker.stop(TIME_IS_UP)
+        return self.breaker.is_open
 
     # -- page by page ---------------------------------------------------------------------------------------------
 
@@ -193,7 +203,7 @@ class Sync:
             posted: _Posted | None = None
             try:
                 for phase, page, wave in self._waves(self._page_size()):
-                    if self.breaker.is_open:
+                    if self._is_over():
                         break
                     # While a page is being posted the next is claimed and read, and the one before recorded.
                     self._book.claim(phase, page, wave)
@@ -323,7 +333,7 @@ class Sync:
         told = [_Told(start, len(changes), Verdict("failed", "destination_stopped"), excused=True)]
         doubted = False
         for attempt in range(TRIES):
-            if self.breaker.is_open:
+            if self._is_over():
                 break
             found, wait = self._try_once(changes, start)
             told = found
@@ -498,7 +508,7 @@ class Sync:
             pages = [(phase, page) for phase, page, _ in waves]
         try:
             for phase, page in pages:
-                if self.breaker.is_open:
+                if self._is_over():
                     raise NotTaken("stopped")
                 rows = self._book.rows(phase, page, self._columns(phase))
                 self._carry(carrier, self._destination.build(self._changes(phase, rows), self._shipment.now))
@@ -510,9 +520,10 @@ class Sync:
             carrier.finish()
         except (NotTaken, Refused, Unusable) as error:
             carrier.abandon()
-            self.breaker.trip(
-                str(error) if isinstance(error, Unusable) else f"the file cannot be written ({error.code})"
-            )
+            if self.breaker.stopped is None:
+                self.breaker.trip(
+                    str(error) if isinstance(error, Unusable) else f"the file cannot be written ({error.code})"
+                )
             return Verdict("failed", error.code)
         except InDoubt as error:
             self.breaker.trip(f"nobody knows whether the file was written ({error.code})")

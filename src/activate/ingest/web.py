@@ -16,7 +16,7 @@ from typing import Any
 from activate.engagement import row_of
 from activate.ingest.spool import Spool
 from activate.ingest.take import take
-from activate.sources.base import Captured, Event, Refused, Source, digest
+from activate.sources.base import Captured, Event, Refused, Source, Unreachable, digest
 
 MAX_BODY = 20 * 2**20
 Clock = Callable[[], dt.datetime]
@@ -54,8 +54,8 @@ class Listener:
             answer = self._handle(environ)
         except Answer as early:
             answer = early
-        except OSError:
-            answer = Answer(HTTPStatus.SERVICE_UNAVAILABLE)  # not on disk: the sender has to try again
+        except (OSError, Unreachable):
+            answer = Answer(HTTPStatus.SERVICE_UNAVAILABLE)  # not on disk, or not verified: the sender has to try again
         headers = [("Content-Type", answer.kind), ("Content-Length", str(len(answer.body))), *_SAFE]
         if answer.status == HTTPStatus.METHOD_NOT_ALLOWED:
             headers.append(("Allow", "GET, HEAD, POST"))

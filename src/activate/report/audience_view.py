@@ -108,6 +108,10 @@ def show_reports(console: Console, reports: Sequence[AudienceReport]) -> None:
             _odd(console, report.plan)
         for code, count in sorted(report.codes.items()):
             console.print(Text(f"! {report.audience}: {plural(count, 'row')}: {code}", style="yellow"))
+        if report.stopped:
+            console.print(
+                Text(f"{report.audience}: {report.stopped}; what is left is sent by the next sync", style="yellow")
+            )
         if report.error:
             console.print(Text(f"! {report.audience}: {report.error}", style="red"))
 

@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 from urllib.parse import parse_qsl
 
@@ -110,6 +110,23 @@ class Refused(ActivateError):
         super().__init__(f"the request was refused: {code}")
 
 
+class Unreachable(ActivateError):
+    """What a request is verified with cannot be had now: it is neither taken nor refused, and has to be posted again."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__(f"what the vendor signs with cannot be fetched ({code}); try again")
+
+
+Fetch = Callable[[str], bytes]
+"""From an address that was checked to the document there. Raises Unreachable."""
+
+
+def _no_fetch(address: str) -> bytes:
+    del address
+    raise Unreachable("no_network")
+
+
 TOLERANCE = Option(
     "tolerance",
     "How far the signature's time may lie from the time of receipt.",
@@ -124,7 +141,7 @@ class Source(abc.ABC):
     """One kind of provider's events, made from its section of `ingest:` in rules/activate.yml.
 
     Class attributes declare what it is (docs/ingest.md is made from them); `options` are the checked settings, with
-    secrets resolved and defaults filled in.
+    secrets resolved and defaults filled in. `fetch` gets what the vendor publishes to verify with: a source does no I/O of its own.
     """
 
     type: ClassVar[str]
@@ -135,13 +152,17 @@ class Source(abc.ABC):
     # What a request is answered with when its events are safe: content type and body.
     reply: ClassVar[tuple[str, bytes]] = ("application/json", b"{}")
 
-    def __init__(self, name: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, options: Mapping[str, Any], fetch: Fetch = _no_fetch) -> None:
         self.name = name
         self.options = dict(options)
+        self.fetch = fetch
 
     @abc.abstractmethod
     def verify(self, request: Captured) -> None:
-        """Raise Refused unless the request was signed with our secret, for this body, not long before it was received."""
+        """Raise Refused unless the request was signed with our secret, for this body, not long before it was received.
+
+        Raises Unreachable where what it is verified with has to be fetched, and cannot be.
+        """
 
     @abc.abstractmethod
     def events(self, document: Any, request: Captured) -> Iterator[Read]:

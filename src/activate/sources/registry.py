@@ -8,7 +8,7 @@ from typing import Any
 from activate.errors import SettingsError, nearest
 from activate.providers.catalogue import Catalogue
 from activate.providers.options import check_options, options_example, options_table, read_options
-from activate.sources.base import Source
+from activate.sources.base import Fetch, Source
 
 SOURCES: Catalogue[type[Source]] = Catalogue({
     "generic": "activate.sources.generic:Generic",
@@ -31,13 +31,17 @@ def check(name: str, section: Mapping[str, Any], resolved: bool = False) -> list
     return check_options(SOURCES[kind].declared, options, resolved)
 
 
-def create(name: str, section: Mapping[str, Any]) -> Source:
-    """Make the source `name` from its section, with secrets resolved. Raises SettingsError with everything that is wrong."""
+def create(name: str, section: Mapping[str, Any], fetch: Fetch | None = None) -> Source:
+    """Make the source `name` from its section, with secrets resolved. Raises SettingsError with everything that is wrong.
+
+    `fetch` gets what a vendor publishes to verify its requests with; without it what needs that is not verified.
+    """
     problems = check(name, section, resolved=True)
     if problems:
         raise SettingsError("\n".join(f"rules/activate.yml: ingest.{name}: {problem}" for problem in problems))
     kind = SOURCES[section.get("type", name)]
-    return kind(name, read_options(kind.declared, {key: value for key, value in section.items() if key != "type"}))
+    options = read_options(kind.declared, {key: value for key, value in section.items() if key != "type"})
+    return kind(name, options, fetch) if fetch else kind(name, options)
 
 
 def source_pages() -> str:
