@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
 import pytest
@@ -142,6 +143,26 @@ def test_1_7_a_microsecond_before_the_end_is_in_time(build: Build) -> None:
     scenario = carts(build(), active={"until": "2026-03-02T10:30:00.000001"})
     scenario.event("cart", "ada", at="2026-03-02 10:00")
     assert scenario.tick("2026-03-02 10:30") == ["ada nudge/1: send ready"]
+
+
+@pytest.mark.parametrize(
+    ("at", "decided"),
+    [("2026-03-31 23:59:59.999999", ["ada nudge/1: send ready"]), ("2026-04-01 00:00", [])],
+)
+def test_1_15_the_end_is_an_exclusive_instant(build: Build, at: str, decided: list[str]) -> None:
+    """1.15: Schedule end date inclusive there; document ours as exclusive instant."""
+    scenario = carts(build(), active={"from": "2026-03-01", "until": "2026-04-01"}, steps=[{}])
+    assert scenario.event("cart", "ada", at=at).tick(at) == decided
+    assert [row["expires_at"] for row in scenario.messages()] == [dt.datetime(2026, 4, 1)] * len(decided)
+
+
+@pytest.mark.parametrize(("joined_at", "entered"), [("2026-03-31 23:59:59.999999", 1), ("2026-04-01 00:00", 0)])
+def test_1_15_nobody_enters_by_a_segment_at_the_end(build: Build, joined_at: str, entered: int) -> None:
+    """1.15: Schedule end date inclusive there; document ours as exclusive instant."""
+    scenario = build().profile("ada").segment("vip")
+    scenario.campaign("nudge", enter={"segment": "vip"}, active={"until": "2026-04-01"}).tick("2026-03-01 00:00")
+    scenario.segment("vip", "ada").tick(joined_at)
+    assert len(scenario.entries()) == entered
 
 
 @pytest.mark.parametrize(

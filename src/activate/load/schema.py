@@ -91,7 +91,10 @@ _WORDS: dict[str, dict[str, str]] = {
         "delivery": "How messages are handed over.",
         "state": "Where Activate keeps its own tables.",
     },
-    "Active": {"from": "The first instant of the campaign's life.", "until": "The first instant after it."},
+    "Active": {
+        "from": "The first instant of the campaign's life.",
+        "until": "The first instant (UTC) after it; a bare date is its midnight, so that day itself is no longer in it.",
+    },
     "Enter": {
         "trigger": "The trigger model whose rows bring people in.",
         "segment": "The segment model whose changes bring people in.",
