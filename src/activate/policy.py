@@ -63,6 +63,9 @@ class TimeWindow(Frozen):
         "suppress", description="The zone of people whose own is missing or invalid, or `suppress`."
     )
     when_closed: Literal["wait", "drop"] = "wait"
+    triggered_outside: Literal["allow", "drop"] = Field(
+        "allow", description="What becomes of those who were triggered while it was closed, whenever they are due."
+    )
     held: Literal["latest_per_campaign", "latest", "all"] = Field(
         "latest_per_campaign", description="Which of several messages held back by the window goes out when it opens."
     )

@@ -94,6 +94,47 @@ def test_1_4_an_exception_that_is_loaded_too_late(build: Build) -> None:
     assert audits == [("late_exception", "late", scenario.messages("ada")[0]["message_id"])]
 
 
+@pytest.mark.parametrize(
+    ("named", "audited"),
+    [([{"event": "purchase"}, {"event": "return"}], ["late"]), ([{"event": "return"}], [])],
+)
+def test_1_4_an_exception_is_too_late_also_for_an_entry_that_ended_under_an_older_version(
+    build: Build, named: list[dict[str, object]], audited: list[str]
+) -> None:
+    """docs/rules.md: `late_exception` holds for whichever version it was, while a campaign's file names the exception."""
+    scenario = carts(build(), exceptions=[{"event": "purchase"}])
+    scenario.event("cart", "ada", at="2026-03-02 10:00")
+    scenario.event("purchase", "ada", at="2026-03-02 10:10", loaded="2026-03-10 09:00", id="late")
+    scenario.tick("2026-03-02 10:30")
+    scenario.campaign("nudge", enter=CART, steps=[{"wait": "2 hours"}], exceptions=named).profile("bob")
+    scenario.tick("2026-03-02 11:00")
+    scenario.event("cart", "bob", at="2026-03-09 10:00").tick("2026-03-09 10:30")
+    scenario.tick("2026-03-10 09:30")
+    assert [row["evidence"] for row in scenario.audits()] == audited
+
+
+def test_1_4_a_late_exception_for_a_campaign_whose_file_is_gone(build: Build) -> None:
+    """docs/rules.md: it is enough that some campaign's file names the same exception."""
+    scenario = carts(build(), exceptions=[{"event": "purchase", "match": "cart_id"}])
+    scenario.campaign("other", enter={"trigger": "visit"}, exceptions=[{"event": "purchase", "match": "cart_id"}])
+    scenario.event("cart", "ada", at="2026-03-02 10:00", cart_id="A").tick("2026-03-02 10:30")
+    for cart in ("A", "B"):
+        scenario.event("purchase", "ada", at="2026-03-02 10:10", loaded="2026-03-03 09:00", cart_id=cart, id=cart)
+    scenario.remove_campaign("nudge").tick("2026-03-02 12:00")
+    scenario.tick("2026-03-03 09:00")
+    assert [row["evidence"] for row in scenario.audits()] == ["A"]
+
+
+def test_1_12_what_was_refused_and_is_forgotten_is_looked_at_again(build: Build) -> None:
+    """docs/rules.md: occurrences are remembered for `scan.remember`, and as long as anything of their age is found."""
+    scenario = carts(build(scan={"remember": "1 day", "max_lateness": "1 hour", "overlap": 0}))
+    scenario.event("cart", "ada", at="2026-03-02 10:00", id="cart").tick("2026-03-02 12:00")
+    scenario.event("cart", "ada", at="2026-03-03 11:00", id="cart").tick("2026-03-03 11:00")
+    assert len(scenario.decisions()) == 1, "it is known still"
+    scenario.event("cart", "ada", at="2026-03-03 12:30", id="cart")
+    assert scenario.tick("2026-03-03 13:00") == ["ada nudge/1: send ready"]
+
+
 def test_1_4_settle_waits_for_events_still_being_loaded(build: Build) -> None:
     """1: Provide `settle_seconds` ≥ p99 load lag before `due_ts` decisions."""
     scenario = carts(build(scan={"settle": "15 minutes"}), exceptions=[{"event": "purchase"}])

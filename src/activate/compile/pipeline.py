@@ -47,7 +47,9 @@ def compile_tick(project: Project, dialect: Dialect, now: dt.datetime, bookmarks
     `now` is a naive UTC datetime. The statements are printed once per set of rules; a tick only fills in its instants.
     """
     return _plan(
-        World(project, dialect, bookmarks.versions, frozenset(bookmarks.campaigns), bookmarks.suppressed),
+        World(
+            project, dialect, bookmarks.versions, frozenset(bookmarks.campaigns), bookmarks.suppressed, bookmarks.past
+        ),
         now,
         bookmarks,
         run_id,
@@ -60,7 +62,7 @@ def _plan(world: World, now: dt.datetime, bookmarks: Bookmarks, run_id: str) -> 
     values: dict[str, object] = {name: of(moment) for name, of in world.times.items()}
     values |= {"now": now, "run_id": run_id, "rules_version": world.project.version}
     constants = {name: world.dialect.sql(literal(value)) for name, value in values.items()}
-    loads = (*LOADS, limits) if is_guarded(world) else LOADS
+    loads = [*LOADS, *[clocks.hours] * bool(world.trigger_windows), *[limits] * is_guarded(world)]
     return plan.Plan((*(load(world, moment) for load in loads), *stages), constants)
 
 

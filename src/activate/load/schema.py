@@ -63,7 +63,8 @@ _WORDS: dict[str, dict[str, str]] = {
     },
     "TimeWindow": {
         "weekdays": "The days on which a window opens; default: all seven.",
-        "when_closed": "`wait`: until it opens; `drop`: no message.",
+        "when_closed": "When a message is due: `wait`: until it opens; `drop`: no message.",
+        "triggered_outside": "When the trigger happened while it was closed: `allow`: no matter; `drop`: nobody enters by it.",
     },
     "FrequencyCap": {
         "limit": "At most so many messages in the period; at least 1.",
