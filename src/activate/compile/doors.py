@@ -48,7 +48,7 @@ JOIN (SELECT DISTINCT n.campaign, n.user_id FROM tick_screened AS n WHERE n.reas
   ON u.campaign = e.campaign AND u.user_id = e.user_id
 LEFT JOIN (
   SELECT d.entry_id FROM state.decisions AS d
-  WHERE d.decided_at >= :live_from AND d.outcome <> 'defer' GROUP BY d.entry_id
+  WHERE d.decided_at >= :live_from AND d.step > 0 AND d.outcome <> 'defer' GROUP BY d.entry_id
 ) AS f ON f.entry_id = e.entry_id
 WHERE e.recorded_at >= :live_from AND f.entry_id IS NULL
 """

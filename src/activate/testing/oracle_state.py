@@ -173,8 +173,8 @@ class State:
     last_tick: dt.datetime | None = None
 
     def decisions_of(self, entry_id: str) -> list[Decision]:
-        """The decisions of an entry, oldest first."""
-        return [decision for decision in self.decisions if decision.entry_id == entry_id]
+        """The decisions of an entry, oldest first, without what was said at the door before it came in."""
+        return [decision for decision in self.decisions if decision.entry_id == entry_id and decision.step > 0]
 
     def entries_of(self, user_id: str, campaign: str | None = None) -> list[Entry]:
         """A person's entries, in all campaigns or in one."""

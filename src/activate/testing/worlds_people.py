@@ -153,7 +153,7 @@ def _event(rng: Random, row: dict[str, Any], name: str) -> Row:
 def make_events(
     rng: Random, world: str, triggers: Sequence[dict[str, Any]], people: Sequence[Key], instants: Instants
 ) -> list[Row]:
-    """Exception events: at or beside a trigger's instant, at a threshold, or the trigger's own row again."""
+    """Exception events: at or beside a trigger's instant, at a threshold, told late, or the trigger's own row again."""
     rows: list[Row] = []
     for number in range(rng.randint(0, 4)):
         name = pick(rng, "purchase", "purchase", "cancel", "visit")
@@ -166,6 +166,10 @@ def make_events(
         owner = base["user_id"] if chance(rng, 2) else one_of(rng, people)
         row = {**base, "event_id": f"{world}_e{number}", "user_id": owner, "occurred_at": at}
         rows.append(_event(rng, {**row, "loaded_at": _loaded(rng, at, instants)}, name))
+    for number, base in enumerate(triggers):
+        if base["event_id"] is not None and chance(rng, 2):  # right after the trigger, but told at the end
+            late = {"event_id": f"{world}_late{number}", "loaded_at": instants[-1]}
+            rows.append(_event(rng, {**base, **late}, "purchase"))
     return rows
 
 
