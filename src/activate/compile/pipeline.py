@@ -76,7 +76,8 @@ def _printed(world: World) -> tuple[World, tuple[plan.Stage, ...]]:
 def _print(stage: draft.Stage, world: World) -> plan.Stage:
     if isinstance(stage, draft.Rounds):
         body = tuple(_print_statement(statement, world) for statement in stage.body)
-        return plan.Rounds(stage.name, stage.doc, stage.first, stage.last, body, stage.needs)
+        left = None if stage.left is None else _text(stage.left, world)
+        return plan.Rounds(stage.name, stage.doc, stage.first, stage.last, body, stage.needs, left)
     if isinstance(stage, draft.Fetch):
         return plan.Fetch(stage.name, stage.doc, _text(stage.sql, world), stage.binds, stage.needs)
     return _print_statement(stage, world)

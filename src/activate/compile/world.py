@@ -119,6 +119,11 @@ class World:
         """The frequency caps in file order."""
         return self.project.policy.frequency_caps
 
+    @cached_property
+    def shared_channels(self) -> tuple[str, ...]:
+        """The channels whose messages some cap counts by address, sorted."""
+        return tuple(sorted({cap.channel for cap in self.caps if cap.by == "address" and cap.channel}))
+
     @property
     def channels(self) -> dict[str, Channel]:
         """The channels by name, in file order."""
@@ -228,7 +233,7 @@ class World:
         """`model.profiles` in canonical columns: user_id, time_zone, has_<n> and ok_<n> per channel.
 
         Channels with suppressions also have address_<n> and registered_<n>; the address is hashed where it is compared,
-        for the few who are candidates.
+        for the few who are candidates. Channels with a cap by address have address_<n> too.
         """
         profiles = self.project.policy.profiles
         model = self.model(profiles.model)
@@ -242,7 +247,7 @@ class World:
                 exp.and_(has.copy(), consent(self.dialect, model, channel)).as_(f"ok_{number}"),
                 copy=False,
             )
-            if (name, False) in self.suppressed:
+            if (name, False) in self.suppressed or name in self.shared_channels:
                 query = query.select(address.copy().as_(f"address_{number}"), copy=False)
             if channel.registered is not None and any(name == where for where, _ in self.suppressed):
                 registered = self.instant(model, channel.registered)

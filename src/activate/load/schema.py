@@ -68,6 +68,7 @@ _WORDS: dict[str, dict[str, str]] = {
     },
     "FrequencyCap": {
         "limit": "At most so many messages in the period; at least 1.",
+        "by": "`person`: each person's own messages; `address`: those of all profiles that share the address on `channel`.",
         "channel": "Only messages of this channel.",
         "tag": "Only messages of campaigns with this tag.",
         "campaign": "Only messages of this campaign.",

@@ -61,8 +61,12 @@ class Oracle:
         """Let people in and ask every candidate all gates but the guard, which asks about everybody together."""
         view = replace(self._view(now, snapshot), seen_from=seen_from)
         self._open_doors(view)
-        people = sorted({entry.user_id for entry in self.state.entries.values()})
-        return [judged for user_id in people for judged in self._decide(user_id, view)]
+        gates, judged, here = Gates(view), [], []
+        for user_id in sorted({entry.user_id for entry in self.state.entries.values()}):
+            stopped, passed = self._decide(user_id, gates)
+            judged += stopped
+            here += passed
+        return judged + self._spend(here, gates)
 
     def record(
         self, judged: Sequence[Judged], now: dt.datetime, snapshot: Snapshot, audited: set[ExceptionEvent]
@@ -157,9 +161,8 @@ class Oracle:
 
     # -- the gates ------------------------------------------------------------------------------------------------
 
-    def _decide(self, user_id: str, view: TickView) -> list[Judged]:
-        """One person's candidates through all gates, in order."""
-        gates = Gates(view)
+    def _decide(self, user_id: str, gates: Gates) -> tuple[list[Judged], list[Candidate]]:
+        """One person's candidates through the gates up to the caps: those stopped, and those that pass."""
         due = [self._candidate(entry, gates) for entry in self.state.entries_of(user_id)]
         verdicts: list[Judged] = []
 
@@ -172,13 +175,17 @@ class Oracle:
         here = [each for each in here if still_here(each, gates.window(each))]
         kept = {id(each): self._kept(each, here) for each in here}
         here = [each for each in here if still_here(each, superseded(each, kept[id(each)]))]
-        here = [each for each in here if still_here(each, gates.expiry(each))]
-        messages = self._history(user_id, view)
+        return verdicts, [each for each in here if still_here(each, gates.expiry(each))]
+
+    def _spend(self, here: list[Candidate], gates: Gates) -> list[Judged]:
+        """Everybody's candidates, one after the other, as far as caps leave room."""
+        verdicts: list[Judged] = []
+        messages = self._history(gates.view)
         for candidate in sorted(here, key=rank):
-            refusal = refuse(self.policy.frequency_caps, candidate, messages, view.now)
+            refusal = refuse(self.policy.frequency_caps, candidate, messages, gates)
             verdicts.append((candidate, refusal or withheld_or_sent(candidate)))
             if not refusal and takes_room(candidate):
-                messages.append(as_message(candidate, view.now))
+                messages.append(as_message(candidate, gates.now))
         return verdicts
 
     def _kept(self, candidate: Candidate, here: list[Candidate]) -> Candidate:
@@ -194,13 +201,20 @@ class Oracle:
                 rivals.append(other)
         return max(rivals, key=lambda each: (each.entry.entered_at, each.entry.entry_id))
 
-    def _history(self, user_id: str, view: TickView) -> list[Counted]:
+    def _history(self, view: TickView) -> list[Counted]:
         return [
-            Counted(row.message_id, row.queued_at, row.channel, row.tags, row.campaign, row.class_, is_new=False)
+            Counted(
+                row.message_id,
+                row.user_id,
+                row.queued_at,
+                row.channel,
+                row.tags,
+                row.campaign,
+                row.class_,
+                is_new=False,
+            )
             for row in self.state.messages
-            if row.user_id == user_id
-            and row.counts_toward_caps
-            and not definitely_failed(row.message_id, view.snapshot.deliveries)
+            if row.counts_toward_caps and not definitely_failed(row.message_id, view.snapshot.deliveries)
         ]
 
     # -- writing --------------------------------------------------------------------------------------------------

@@ -130,6 +130,19 @@ class Gates:
         fallback = window.unknown_zone if window else None
         return iana_zone(self.zone_name(user_id)) or iana_zone(fallback) or zoneinfo.ZoneInfo("UTC")
 
+    def sharing(self, user_id: str, channel: str) -> set[str]:
+        """The person, and everybody else with one profile and the same address on the channel."""
+        column, key = self.policy.channels[channel].address, self.policy.profiles.key
+        keys = {as_text(row[key]) for row in self.view.rows(self.policy.profiles.model)}
+        found = {one: self.profiles(one) for one in keys if one is not None}
+        addresses = {
+            one: plain(channel, str(rows[0][column]))
+            for one, rows in found.items()
+            if len(rows) == 1 and rows[0][column] not in (None, "")
+        }
+        mine = addresses.get(user_id)
+        return {user_id} | {one for one, address in addresses.items() if address == mine}
+
     # -- the gates ------------------------------------------------------------------------------------------------
 
     def until_consent(self, candidate: Candidate) -> Verdict | None:

@@ -50,8 +50,9 @@ def make_window(rng: Random) -> TimeWindow:
 def make_cap(rng: Random, campaigns: Sequence[str]) -> FrequencyCap:
     """A frequency cap, most without filters; limit 0 is a block."""
     filters: dict[str, str] = {}
-    if chance(rng, 4):
+    if chance(rng, 3):
         filters["channel"] = pick(rng, "push", "email", "sms")
+        filters["by"] = pick(rng, "person", "address")
     if chance(rng, 4):
         filters["tag"] = pick(rng, "promotion", "news")
     if chance(rng, 8):
