@@ -38,10 +38,11 @@ def address_hash(channel: str, address: str) -> str:
 
 def hash_of(channel: str, text: exp.Expr, dialect: Dialect) -> exp.Expr:
     """The same of a TEXT expression, in SQL; NULL stays NULL."""
-    return dialect.sha256(_uniform(channel, text))
+    return dialect.sha256(uniform_of(channel, text))
 
 
-def _uniform(channel: str, text: exp.Expr) -> exp.Expr:
+def uniform_of(channel: str, text: exp.Expr) -> exp.Expr:
+    """The uniform form of a TEXT expression, in SQL."""
     if channel == "email":
         return _translate(text, string.ascii_uppercase + _BLANKS, string.ascii_lowercase)
     if channel in _PHONES:

@@ -29,7 +29,8 @@ class StoredVersion:
 
 @dataclass(frozen=True)
 class Bookmarks:
-    """`campaigns` by name (none: never seen); `versions` that entries follow; `zones` in use, valid ones only.
+    """`campaigns` by name (none: never seen); `versions` that entries follow; `zones` in use, valid ones only. `past` are
+    the versions that no open entry follows any more.
 
     `last_now` is the latest tick's instant. `oldest_anchor` is the earliest `entered_at` among entries that may be
     open, or None. Only guards ask for `people` (how many rows the profiles model has, where a guard is a percentage)
@@ -45,6 +46,7 @@ class Bookmarks:
     people: int = 0
     approvals: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     suppressed: frozenset[tuple[str, bool]] = frozenset()
+    past: tuple[StoredVersion, ...] = ()
 
     @property
     def live_from(self) -> dt.datetime | None:

@@ -40,6 +40,9 @@ REASONS: dict[str, Reason] = {
     "address_suppressed": Reason(
         "consent", ("suppress",), "every address that has consent is suppressed: lost, bounced or opted out"
     ),
+    "triggered_outside_window": Reason(
+        "window", ("suppress",), "the local time window was closed when the trigger happened", True
+    ),
     "zone_missing": Reason("window", ("suppress",), "the person has no time zone"),
     "zone_invalid": Reason("window", ("suppress",), "the person's time zone is not an IANA name"),
     "window_closed": Reason("window", ("defer", "suppress"), "the local time window is closed"),

@@ -64,7 +64,10 @@ class Fetch:
 
 @dataclass(frozen=True)
 class Rounds:
-    """Run `body` once for each value of the constant `round` from `first` to the fetched number `last`."""
+    """Run `body` once for each value of the constant `round` from `first` to the fetched number `last`.
+
+    `left`, if any, is asked after each round: when it answers 0, the rounds are over.
+    """
 
     name: str
     doc: str
@@ -72,6 +75,7 @@ class Rounds:
     last: str
     body: tuple[Statement, ...]
     needs: str | None = None
+    left: Text | None = None
 
 
 Stage = Load | Statement | Fetch | Rounds
@@ -92,6 +96,8 @@ class Plan:
             elif isinstance(stage, Rounds):
                 for statement in stage.body:
                     yield statement.name, statement.doc, statement.sql
+                if stage.left is not None:
+                    yield f"{stage.name}.left", "How many are left.", stage.left
 
     def script(self) -> Iterator[tuple[str, str]]:
         """Yield (name, SQL) to be read by people; a constant known only while it runs stays as `:name`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from activate.words import WEEKDAYS, Clock, Duration, Share, parse_duration
 
@@ -63,6 +63,9 @@ class TimeWindow(Frozen):
         "suppress", description="The zone of people whose own is missing or invalid, or `suppress`."
     )
     when_closed: Literal["wait", "drop"] = "wait"
+    triggered_outside: Literal["allow", "drop"] = Field(
+        "allow", description="What becomes of those who were triggered while it was closed, whenever they are due."
+    )
     held: Literal["latest_per_campaign", "latest", "all"] = Field(
         "latest_per_campaign", description="Which of several messages held back by the window goes out when it opens."
     )
@@ -102,10 +105,19 @@ class FrequencyCap(Frozen):
     # Lint says what 0 would do, where the model would only call it too small.
     limit: int = Field(ge=0, json_schema_extra={"minimum": 1})
     per: Period
+    by: Literal["person", "address"] = Field(
+        "person", description="Whose messages are counted: the person's, or those of all who share the address."
+    )
     channel: str | None = None
     tag: str | None = None
     campaign: str | None = None
     class_: Class | None = Field(None, alias="class")
+
+    @model_validator(mode="after")
+    def _one_channel(self) -> FrequencyCap:
+        if self.by == "address" and self.channel is None:
+            raise ValueError("an address belongs to a channel: with `by: address`, name the `channel`")
+        return self
 
     @property
     def rolling_seconds(self) -> int | None:
@@ -114,7 +126,8 @@ class FrequencyCap(Frozen):
 
     def __str__(self) -> str:
         filters = [f"{key} {value}" for key, value in self.filters.items()]
-        return f"{self.limit} per {self.per}" + (f" ({', '.join(filters)})" if filters else "")
+        whose = " by address" if self.by == "address" else ""
+        return f"{self.limit} per {self.per}{whose}" + (f" ({', '.join(filters)})" if filters else "")
 
     @property
     def filters(self) -> dict[str, str]:

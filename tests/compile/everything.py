@@ -45,7 +45,7 @@ def policy(**more: Any) -> Policy:
                 "email": {"address": "email", "consent": "email_consent", "provider": "mailer"},
             },
             "providers": {"pusher": {"type": "file", "path": "p"}, "mailer": {"type": "file", "path": "m"}},
-            "time_window": {"open": "09:00", "close": "21:00", "unknown_zone": "Europe/Berlin"},
+            "time_window": {"open": "09:00", "close": "21:00", "unknown_zone": "Europe/Berlin", "triggered_outside": "drop"},
             "frequency_caps": [
                 {"limit": 2, "per": "1 day"},
                 {"limit": 3, "per": "7 days", "channel": "push"},

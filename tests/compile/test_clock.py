@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activate.compile.clock import opening, wait_days, zones
+from activate.compile.clock import opening, spans, wait_days, zones
 from activate.localtime import calendar, day_start, instant, known_zones
 from activate.policy import TimeWindow
 from activate.words import parse_wait
@@ -187,6 +187,22 @@ def test_a_day_starts_at_its_first_instant(name: str, now: dt.datetime) -> None:
     start = day_start(zone, day)
     assert start <= now
     assert (start - SECOND).replace(tzinfo=dt.UTC).astimezone(zone).date() < day
+
+
+@given(
+    st.sampled_from(["America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Tokyo", "America/Santiago"]),
+    st.sampled_from([("09:00", "21:00"), ("22:00", "08:00"), ("01:30", "03:00"), ("23:30", "01:30")]),
+    st.datetimes(dt.datetime(2011, 12, 25), dt.datetime(2012, 4, 10)),
+    st.timedeltas(dt.timedelta(0), dt.timedelta(days=4)),
+    st.timedeltas(dt.timedelta(0), dt.timedelta(days=4)),
+)
+def test_2_12_the_spans_hold_exactly_the_instants_at_which_the_window_was_open(
+    name: str, hours: tuple[str, str], at: dt.datetime, before: dt.timedelta, after: dt.timedelta
+) -> None:
+    """2.12: whether the trigger itself was inside is the same question as whether a message may go out, at its instant."""
+    window = TimeWindow.model_validate({"open": hours[0], "close": hours[1]})
+    found = spans(window, ZoneInfo(name), at - before, at + after)
+    assert any(start <= at < end for start, end in found) == opening(window, ZoneInfo(name), at).is_open
 
 
 def test_only_iana_names_count_as_zones() -> None:

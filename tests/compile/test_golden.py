@@ -16,7 +16,7 @@ from activate.bookmarks import Bookmarks
 from activate.compile.pipeline import compile_tick
 from activate.plan import Load, Plan
 from activate.warehouses.dialect import DIALECTS
-from tests.compile.everything import NOW, bookmarks, project
+from tests.compile.everything import NOW, bookmarks, policy, project
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -37,6 +37,32 @@ def test_the_sql_of_every_rule_is_as_it_was(dialect: str, request: pytest.Fixtur
             (folder / f"{name}.sql").write_bytes(sql.encode())
     kept = {path.stem: path.read_bytes().decode() for path in folder.glob("*.sql")}
     assert made == kept
+
+
+@pytest.mark.parametrize("dialect", sorted(DIALECTS))
+def test_caps_by_address_are_printed_for_every_warehouse_and_ask_for_no_hash(
+    dialect: str, request: pytest.FixtureRequest
+) -> None:
+    caps = [
+        {"limit": 2, "per": "1 day"},
+        {"limit": 1, "per": "7 days", "channel": "email", "by": "address"},
+        {"limit": 3, "per": "calendar day", "channel": "push", "by": "address"},
+    ]
+    rules = project(rules=policy(frequency_caps=caps))
+    marks = replace(bookmarks(), suppressed=frozenset())
+    found = compile_tick(rules, DIALECTS[dialect], NOW, marks, "run").statements()
+    made = {
+        name: f"-- {doc}\n{text.bind(_holes(text.names))}\n" for name, doc, text in found if name.startswith("caps")
+    }
+    assert not [name for name, sql in made.items() if "sha256" in sql.lower() or "unsupported" in sql.lower()]
+    folder = GOLDEN / f"{dialect}_by_address"
+    if dialect not in ("duckdb", "postgres"):
+        return
+    if request.config.getoption("--update-golden"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, sql in made.items():
+            (folder / f"{name}.sql").write_bytes(sql.encode())
+    assert made == {path.stem: path.read_bytes().decode() for path in folder.glob("*.sql")}
 
 
 def _holes(names: tuple[str, ...]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from post_office import NOON, MakeOffice, PostOffice, Service, address, message_
 from activate.deliver.hand_over import Clock
 from activate.deliver.send import require_usable
 from activate.errors import DeliveryError, LeaseHeldError, WarehouseError
+from activate.policy import State
 from activate.providers.base import HttpAnswer, Outcome
 from activate.providers.webhook import Webhook
 from activate.record import deliveries
 from activate.record.deliveries import Outbox
+from activate.record.migrate import migrate
 
 
 @on_both
@@ -398,11 +401,23 @@ def test_one_provider_that_fails_does_not_stop_another(make_office: MakeOffice, 
 def test_a_second_delivery_waits_or_leaves(make_office: MakeOffice, peer: Service) -> None:
     office = make_office({"mail": webhook(peer.url)}).people(1).queue([0])
     other = Outbox(office.warehouse.clone(), office.project, "mail", "other")
-    with other.lease(0), pytest.raises(LeaseHeldError, match="deliver:mail"):
+    with other.lease(0), pytest.raises(LeaseHeldError, match=r"deliver\.activate\.mail"):
         office.deliver(wait_seconds=0.1)
     other.close()
     assert peer.requests == []
     assert office.deliver().counts == {"accepted": 1}
+
+
+def test_projects_with_states_of_their_own_do_not_wait_for_one_another(make_office: MakeOffice, peer: Service) -> None:
+    office = make_office({"mail": webhook(peer.url)}).people(1).queue([0])
+    state = State.model_validate({"schema": "neighbours"})
+    neighbours = replace(office.project, policy=office.project.policy.model_copy(update={"state": state}))
+    with office.warehouse.transaction():
+        migrate(office.warehouse, "neighbours", NOON)
+    other = Outbox(office.warehouse.clone(), neighbours, "mail", "other")
+    with other.lease(0):
+        assert office.deliver(wait_seconds=0).counts == {"accepted": 1}
+    other.close()
 
 
 def test_a_template_that_broke_leaves_its_messages_open(duckdb_only: MakeOffice, peer: Service) -> None:

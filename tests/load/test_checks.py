@@ -481,6 +481,14 @@ def test_a_window_of_at_most_twenty_hours_may_go_over_midnight(shop: Shop, windo
     assert shop.lint() == []
 
 
+def test_a_window_asks_about_a_trigger_not_about_a_segment(shop: Shop) -> None:
+    window = "time_window: {open: '09:00', close: '21:00', triggered_outside: drop}\n"
+    shop.campaign(window)
+    assert shop.lint() == []
+    shop.write(CART, SEGMENT + window)
+    assert any("warning: people enter by a segment when a tick first finds them" in said for said in shop.lint())
+
+
 def test_a_transactional_campaign_needs_no_window(shop: Shop) -> None:
     shop.campaign("class: transactional\ntime_window: none\n")
     assert shop.only().startswith(f"{CART}:15: warning: a transactional campaign passes every window")

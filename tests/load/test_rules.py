@@ -209,7 +209,7 @@ def test_the_policys_mistakes_come_with_their_lines(shop: Shop) -> None:
         f"{file}:11: error: a period of zero counts nothing; write a longer one, e.g. '1 day'",
         f"{file}:12: error: `open` is missing",
         f"{file}:12: error: unknown key 'opens'; allowed: open, close, weekdays, zone, unknown_zone, when_closed, "
-        "held; did you mean 'open'?",
+        "triggered_outside, held; did you mean 'open'?",
         f"{file}:13: error: 'My Schema' is not a name; allowed: lower-case letters, digits and _, starting with a "
         "letter, at most 63 characters",
     ]

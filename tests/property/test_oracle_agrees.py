@@ -44,6 +44,7 @@ VOCABULARY = {
     ("window", "zone_missing"),
     ("window", "zone_invalid"),
     ("window", "window_closed"),
+    ("window", "triggered_outside_window"),
     ("window", "superseded"),
     ("expiry", "expired"),
     ("expiry", "expired_in_quiet_hours"),
@@ -149,6 +150,10 @@ def test_the_worlds_know_every_way_to_be_put_off(simulated: list[State]) -> None
     assert min(found.values()) >= 20, found
 
 
+def test_the_worlds_know_exceptions_that_come_too_late(simulated: list[State]) -> None:
+    assert sum(len(state.audits) for state in simulated) >= 20
+
+
 def test_most_worlds_are_eventful(simulated: list[State]) -> None:
     decisions = [len(state.decisions) for state in simulated]
     assert sum(count == 0 for count in decisions) < len(decisions) / 5
@@ -178,6 +183,7 @@ def agreed() -> tuple[Tables, Tables]:
         ("messages", "channel", "pigeon"),
         ("messages", "tags", ("no_such_tag",)),
         ("memberships", "change", "stay"),
+        ("audits", "evidence", "no such event"),
     ],
 )
 def test_one_changed_value_is_found(agreed: tuple[Tables, Tables], table: str, column: str, value: object) -> None:
@@ -189,7 +195,7 @@ def test_one_changed_value_is_found(agreed: tuple[Tables, Tables], table: str, c
     assert any(each.expected == row for each in found)
 
 
-@pytest.mark.parametrize("table", ["entries", "decisions", "messages", "memberships"])
+@pytest.mark.parametrize("table", ["entries", "decisions", "messages", "memberships", "audits"])
 def test_a_missing_and_a_doubled_row_are_found(agreed: tuple[Tables, Tables], table: str) -> None:
     expected, actual = agreed
     [missing] = differences(expected, {**actual, table: actual[table][1:]})

@@ -69,6 +69,15 @@ def _too_late(shop: Shop) -> None:
     )
 
 
+def _at_night(shop: Shop) -> None:
+    shop.profile("ann")
+    shop.cart("ann", "e9", NIGHT)
+    shop.decide(
+        "ann", entry_id("abandoned_cart", "ann", "e9"), NIGHT, "triggered_outside_window", "window", "suppress", step=0,
+        zone="Europe/Berlin",
+    )  # fmt: skip
+
+
 def _sent_before(shop: Shop) -> None:
     shop.message("ann", "m0", ENTERED - dt.timedelta(days=3), campaign="abandoned_cart")
     for hours in (1, 2):
@@ -168,6 +177,9 @@ CASES: dict[str, Case] = {
     "window_closed": Case(
         _step("window_closed", NIGHT, zone="Europe/Berlin", retry_at=dt.datetime(2026, 3, 28, 8)),
         ("open 09:00-21:00 Europe/Berlin", "Friday 21:14", "opens Saturday 09:00", "2026-03-28 08:00 UTC"),
+    ),
+    "triggered_outside_window": Case(
+        _at_night, ("open 09:00-21:00 Europe/Berlin; it was Friday 21:14 there", "cart_abandoned e9")
     ),
     "superseded": Case(_step("superseded", evidence="e0ffee"), ("e0ffee went instead", "open until Friday 21:00")),
     "expired": Case(_step("expired", ENTERED + 25 * HOUR), ("expires at 2026-03-28 09:00 UTC", "1 hour before")),

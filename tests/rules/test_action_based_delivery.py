@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
 import pytest
@@ -93,6 +94,47 @@ def test_1_4_an_exception_that_is_loaded_too_late(build: Build) -> None:
     assert audits == [("late_exception", "late", scenario.messages("ada")[0]["message_id"])]
 
 
+@pytest.mark.parametrize(
+    ("named", "audited"),
+    [([{"event": "purchase"}, {"event": "return"}], ["late"]), ([{"event": "return"}], [])],
+)
+def test_1_4_an_exception_is_too_late_also_for_an_entry_that_ended_under_an_older_version(
+    build: Build, named: list[dict[str, object]], audited: list[str]
+) -> None:
+    """docs/rules.md: `late_exception` holds for whichever version it was, while a campaign's file names the exception."""
+    scenario = carts(build(), exceptions=[{"event": "purchase"}])
+    scenario.event("cart", "ada", at="2026-03-02 10:00")
+    scenario.event("purchase", "ada", at="2026-03-02 10:10", loaded="2026-03-10 09:00", id="late")
+    scenario.tick("2026-03-02 10:30")
+    scenario.campaign("nudge", enter=CART, steps=[{"wait": "2 hours"}], exceptions=named).profile("bob")
+    scenario.tick("2026-03-02 11:00")
+    scenario.event("cart", "bob", at="2026-03-09 10:00").tick("2026-03-09 10:30")
+    scenario.tick("2026-03-10 09:30")
+    assert [row["evidence"] for row in scenario.audits()] == audited
+
+
+def test_1_4_a_late_exception_for_a_campaign_whose_file_is_gone(build: Build) -> None:
+    """docs/rules.md: it is enough that some campaign's file names the same exception."""
+    scenario = carts(build(), exceptions=[{"event": "purchase", "match": "cart_id"}])
+    scenario.campaign("other", enter={"trigger": "visit"}, exceptions=[{"event": "purchase", "match": "cart_id"}])
+    scenario.event("cart", "ada", at="2026-03-02 10:00", cart_id="A").tick("2026-03-02 10:30")
+    for cart in ("A", "B"):
+        scenario.event("purchase", "ada", at="2026-03-02 10:10", loaded="2026-03-03 09:00", cart_id=cart, id=cart)
+    scenario.remove_campaign("nudge").tick("2026-03-02 12:00")
+    scenario.tick("2026-03-03 09:00")
+    assert [row["evidence"] for row in scenario.audits()] == ["A"]
+
+
+def test_1_12_what_was_refused_and_is_forgotten_is_looked_at_again(build: Build) -> None:
+    """docs/rules.md: occurrences are remembered for `scan.remember`, and as long as anything of their age is found."""
+    scenario = carts(build(scan={"remember": "1 day", "max_lateness": "1 hour", "overlap": 0}))
+    scenario.event("cart", "ada", at="2026-03-02 10:00", id="cart").tick("2026-03-02 12:00")
+    scenario.event("cart", "ada", at="2026-03-03 11:00", id="cart").tick("2026-03-03 11:00")
+    assert len(scenario.decisions()) == 1, "it is known still"
+    scenario.event("cart", "ada", at="2026-03-03 12:30", id="cart")
+    assert scenario.tick("2026-03-03 13:00") == ["ada nudge/1: send ready"]
+
+
 def test_1_4_settle_waits_for_events_still_being_loaded(build: Build) -> None:
     """1: Provide `settle_seconds` ≥ p99 load lag before `due_ts` decisions."""
     scenario = carts(build(scan={"settle": "15 minutes"}), exceptions=[{"event": "purchase"}])
@@ -142,6 +184,26 @@ def test_1_7_a_microsecond_before_the_end_is_in_time(build: Build) -> None:
     scenario = carts(build(), active={"until": "2026-03-02T10:30:00.000001"})
     scenario.event("cart", "ada", at="2026-03-02 10:00")
     assert scenario.tick("2026-03-02 10:30") == ["ada nudge/1: send ready"]
+
+
+@pytest.mark.parametrize(
+    ("at", "decided"),
+    [("2026-03-31 23:59:59.999999", ["ada nudge/1: send ready"]), ("2026-04-01 00:00", [])],
+)
+def test_1_15_the_end_is_an_exclusive_instant(build: Build, at: str, decided: list[str]) -> None:
+    """1.15: Schedule end date inclusive there; document ours as exclusive instant."""
+    scenario = carts(build(), active={"from": "2026-03-01", "until": "2026-04-01"}, steps=[{}])
+    assert scenario.event("cart", "ada", at=at).tick(at) == decided
+    assert [row["expires_at"] for row in scenario.messages()] == [dt.datetime(2026, 4, 1)] * len(decided)
+
+
+@pytest.mark.parametrize(("joined_at", "entered"), [("2026-03-31 23:59:59.999999", 1), ("2026-04-01 00:00", 0)])
+def test_1_15_nobody_enters_by_a_segment_at_the_end(build: Build, joined_at: str, entered: int) -> None:
+    """1.15: Schedule end date inclusive there; document ours as exclusive instant."""
+    scenario = build().profile("ada").segment("vip")
+    scenario.campaign("nudge", enter={"segment": "vip"}, active={"until": "2026-04-01"}).tick("2026-03-01 00:00")
+    scenario.segment("vip", "ada").tick(joined_at)
+    assert len(scenario.entries()) == entered
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
 import pytest
+from pydantic import ValidationError
 
 from activate.policy import FrequencyCap
+from activate.report.explain import explain
 from activate.testing.scenario import Scenario
 
 Build = Callable[..., Scenario]
@@ -263,3 +266,98 @@ def test_3_tags_are_those_of_the_time_of_queueing(build: Build) -> None:
     sent(scenario, "a", "2026-03-02 10:00")
     scenario.campaign("a", enter={"trigger": "a"}, tags=[])
     assert sent(scenario, "b", "2026-03-02 11:00") == ["ada b/1: suppress frequency_cap"]
+
+
+BY_ADDRESS = [{"limit": 1, "per": "1 day", "channel": "email", "by": "address"}]
+MAIL = [{"channels": ["email"]}]
+
+
+def homes(scenario: Scenario, *names: str, **keys: object) -> Scenario:
+    """Ada and Bob share a mailbox, which each writes in a way of their own; Cid has one alone."""
+    for name in names:
+        rules = {"enter": {"trigger": name}, "re_enter": "always", "on_retrigger": "stack", "steps": MAIL, **keys}
+        scenario.campaign(name, **rules)
+    scenario.profile("ada", email="Home@x.example").profile("bob", email="home@X.example ").profile("cid")
+    scenario.tick("2026-01-01 00:00")
+    return scenario
+
+
+@pytest.mark.parametrize(("by", "second"), [("person", "send ready"), ("address", "suppress frequency_cap")])
+def test_3_14_two_profiles_that_share_an_address(build: Build, by: str, second: str) -> None:
+    """3.14: Two profiles sharing one email: optional address-level cap."""
+    scenario = homes(build(frequency_caps=[{**BY_ADDRESS[0], "by": by}]), "hello")
+    assert scenario.event("hello", "ada", at="2026-03-02 10:00").tick("2026-03-02 10:00") == ["ada hello/1: send ready"]
+    for name in ("bob", "cid"):
+        scenario.event("hello", name, at="2026-03-02 11:00")
+    assert scenario.tick("2026-03-02 11:00") == [f"bob hello/1: {second}", "cid hello/1: send ready"]
+
+
+def test_3_14_the_higher_priority_wins_across_profiles_in_one_tick(build: Build) -> None:
+    """3.14, 3.3: Two campaigns, same run, cap 1: only the higher priority; loser's row names winner."""
+    scenario = homes(build(frequency_caps=BY_ADDRESS), "low", when_capped="wait")
+    homes(scenario, "high", priority=60)
+    scenario.event("low", "ada", at="2026-03-02 10:00").event("high", "bob", at="2026-03-02 10:00")
+    assert scenario.tick("2026-03-02 10:00") == [
+        "ada low/1: defer frequency_cap until 2026-03-03 10:00:00",
+        "bob high/1: send ready",
+    ]
+    [lost] = scenario.decisions("ada")
+    assert (lost["rule"], lost["observed"]) == ("frequency_caps[0]", 1)
+    assert lost["evidence"] == scenario.messages("bob")[0]["message_id"]
+    story = explain(scenario.warehouse, scenario.project(), "ada", now=dt.datetime(2026, 3, 2, 11), campaign="low")
+    [told] = [verdict.text for verdict in story.campaigns[0].entries[0].steps[0].verdicts if verdict.gate == "caps"]
+    assert "1 per 1 day by address (channel email): 1 counted, full (high of 2026-03-02 10:00)" in told
+    assert "bob" not in told
+    assert scenario.tick("2026-03-03 09:59:59") == []
+    assert scenario.tick("2026-03-03 10:00") == ["ada low/1: send ready"]
+
+
+def test_3_14_a_chain_of_shared_addresses_is_decided_in_one_order(build: Build) -> None:
+    """3.14: Ada and Bob share a mailbox, Bob and Cid a telephone: what Bob gets depends on Ada, what Cid gets on Bob."""
+    caps = [*BY_ADDRESS, {**BY_ADDRESS[0], "channel": "sms"}, {"limit": 1, "per": "1 day"}]
+    scenario = homes(build(frequency_caps=caps), "first", priority=70)
+    homes(scenario, "second", priority=60)
+    scenario.campaign("third", enter={"trigger": "third"}, priority=50, steps=[{"channels": ["sms"]}])
+    scenario.profile("bob", email="home@x.example", phone="+1 (555) 0100").profile("cid", phone="0015550100")
+    scenario.tick("2026-01-02 00:00")
+    for name, user_id in (("first", "ada"), ("second", "bob"), ("third", "bob"), ("third", "cid")):
+        scenario.event(name, user_id, at="2026-03-02 10:00")
+    assert scenario.tick("2026-03-02 10:00") == [
+        "ada first/1: send ready",
+        "bob second/1: suppress frequency_cap",
+        *sorted(scenario_lines(scenario)),
+    ]
+
+
+def scenario_lines(scenario: Scenario) -> list[str]:
+    """Of Bob and Cid, who share a telephone and rank alike: one gets it, the other does not."""
+    found = {row["user_id"]: row["outcome"] for row in scenario.decisions() if row["campaign"] == "third"}
+    assert sorted(found.values()) == ["send", "suppress"]
+    words = {"send": "send ready", "suppress": "suppress frequency_cap"}
+    return [f"{user_id} third/1: {words[outcome]}" for user_id, outcome in found.items()]
+
+
+def test_3_14_whose_address_it_was_is_a_matter_of_the_profiles_now(build: Build) -> None:
+    """docs/rules.md: no table holds an address; who moved out of a mailbox takes their messages along."""
+    scenario = homes(build(frequency_caps=BY_ADDRESS), "hello")
+    scenario.event("hello", "ada", at="2026-03-02 10:00").tick("2026-03-02 10:00")
+    scenario.profile("ada", email="new@x.example").event("hello", "bob", at="2026-03-02 11:00")
+    assert scenario.tick("2026-03-02 11:00") == ["bob hello/1: send ready"]
+    scenario.profile("cid", email="NEW@x.example").event("hello", "cid", at="2026-03-02 12:00")
+    assert scenario.tick("2026-03-02 12:00") == ["cid hello/1: suppress frequency_cap"]
+
+
+def test_3_14_the_calendar_is_that_of_who_asks(build: Build) -> None:
+    """docs/rules.md: with `by: address` the calendar is the candidate's."""
+    scenario = homes(build(frequency_caps=[{**BY_ADDRESS[0], "per": "calendar day"}]), "hello")
+    scenario.profile("bob", zone="Asia/Tokyo", email="home@x.example")
+    scenario.event("hello", "ada", at="2026-03-02 10:00").tick("2026-03-02 10:00")
+    scenario.event("hello", "bob", at="2026-03-02 14:59").event("hello", "ada", at="2026-03-02 15:00", id="again")
+    assert scenario.tick("2026-03-02 14:59") == ["bob hello/1: suppress frequency_cap"]
+    scenario.event("hello", "bob", at="2026-03-02 15:00")
+    assert scenario.tick("2026-03-02 15:00") == ["ada hello/1: suppress frequency_cap", "bob hello/1: send ready"]
+
+
+def test_3_14_a_cap_by_address_names_its_channel() -> None:
+    with pytest.raises(ValidationError, match="an address belongs to a channel"):
+        FrequencyCap.model_validate({"limit": 1, "per": "1 day", "by": "address"})

@@ -214,6 +214,145 @@ def test_2_12_what_is_triggered_outside_the_window(build: Build, when_closed: st
     assert scenario.tick("2026-03-02 23:00") == [f"ada hello/1: {decided}"]
 
 
+@pytest.mark.parametrize(
+    ("at", "when_closed", "triggered_outside", "decided"),
+    [
+        ("21:59:59", "wait", "allow", "ada hello/1: defer window_closed until 2026-03-03 08:00:00"),
+        ("21:59:59", "wait", "drop", "ada hello/1: defer window_closed until 2026-03-03 08:00:00"),
+        ("21:59:59", "drop", "allow", "ada hello/1: suppress window_closed"),
+        ("21:59:59", "drop", "drop", "ada hello/1: suppress window_closed"),
+        ("22:00:00", "wait", "allow", "ada hello/1: defer window_closed until 2026-03-03 08:00:00"),
+        ("22:00:00", "wait", "drop", "ada hello/0: suppress triggered_outside_window"),
+        ("22:00:00", "drop", "allow", "ada hello/1: suppress window_closed"),
+        ("22:00:00", "drop", "drop", "ada hello/0: suppress triggered_outside_window"),
+    ],
+)
+def test_2_12_both_switches(build: Build, at: str, when_closed: str, triggered_outside: str, decided: str) -> None:
+    """2.12: Trigger outside "only between" window: Braze drops even with next-available checked unless the trigger
+    itself was inside. Expose both switches."""
+    window = {**DAYTIME, "when_closed": when_closed, "triggered_outside": triggered_outside}
+    scenario = held(build(time_window=window), steps=[{"wait": "1 minute"}]).profile("ada")
+    scenario.event("visit", "ada", at=f"2026-03-02 {at}")
+    assert scenario.tick("2026-03-02 22:05") == [decided]
+    assert scenario.tick("2026-03-02 22:06") == []
+
+
+ONLY_INSIDE = {**DAYTIME, "triggered_outside": "drop"}
+
+
+@pytest.mark.parametrize(
+    ("at", "decided"), [("07:59:59.999999", "0: suppress triggered_outside_window"), ("08:00", "1: send ready")]
+)
+def test_2_12_the_trigger_counts_though_the_window_is_open_at_the_tick(build: Build, at: str, decided: str) -> None:
+    """2.12: Trigger outside "only between" window: Braze drops [...] unless the trigger itself was inside."""
+    scenario = held(build(time_window=ONLY_INSIDE)).profile("ada").event("visit", "ada", at=f"2026-03-02 {at}")
+    assert scenario.tick("2026-03-02 08:30") == [f"ada hello/{decided}"]
+
+
+@pytest.mark.parametrize(
+    ("at", "inside"),
+    [
+        ("2026-03-08 11:59", False),  # 07:59 in summer time, on the day of the change
+        ("2026-03-08 12:00", True),
+        ("2026-03-07 12:59", False),  # 07:59 in winter time, the day before
+        ("2026-03-07 13:00", True),
+        ("2026-03-08 02:59", True),  # 21:59 on the 7th
+        ("2026-03-08 03:00", False),
+    ],
+)
+def test_2_12_each_moment_has_the_offset_of_its_own_day(build: Build, at: str, inside: bool) -> None:
+    """2.12, 2.3: New York's clocks change on 8 March 2026; triggers of both days are looked at by one tick."""
+    scenario = held(build(time_window=ONLY_INSIDE, scan={"max_lateness": "3 days"}))
+    scenario.profile("ada", zone="America/New_York").event("visit", "ada", at=at)
+    scenario.tick("2026-03-08 16:00")
+    assert len(scenario.entries()) == inside
+
+
+def test_2_12_who_was_dropped_stands_in_nobodys_way(build: Build) -> None:
+    """1: Suppressed users stay eligible; a trigger at night does not hold up the one of the next morning."""
+    scenario = held(build(time_window=ONLY_INSIDE), steps=[{"wait": "1 hour"}], on_retrigger="ignore").profile("ada")
+    scenario.event("visit", "ada", at="2026-03-02 07:50").event("visit", "ada", at="2026-03-02 08:05")
+    assert scenario.tick("2026-03-02 08:10") == ["ada hello/0: suppress triggered_outside_window"]
+    assert scenario.tick("2026-03-02 09:05") == ["ada hello/1: send ready"]
+
+
+def test_2_12_which_zone_the_trigger_is_judged_by(build: Build) -> None:
+    """docs/rules.md: the zone is the one that the window goes by; where there is none, section 5 says so later."""
+    campaigns = {
+        "own": ONLY_INSIDE,
+        "theirs": {**ONLY_INSIDE, "unknown_zone": "Asia/Tokyo"},
+        "ours": {**ONLY_INSIDE, "zone": "Asia/Tokyo"},
+    }
+    scenario = build().profile("ada", zone="Asia/Tokyo").profile("bob", zone=None).profile("cid").profile_twice("cid")
+    for name, window in campaigns.items():
+        scenario.campaign(name, enter={"trigger": "visit"}, time_window=window)
+    scenario.tick("2026-03-01 00:00")
+    for name in ("ada", "bob", "cid"):
+        scenario.event("visit", name, at="2026-03-02 13:30")  # 22:30 in Tokyo
+    outside = [f"{name}/0: suppress triggered_outside_window" for name in ("ours", "own", "theirs")]
+    assert scenario.tick("2026-03-02 13:30") == [
+        *(f"ada {line}" for line in outside),
+        "bob ours/0: suppress triggered_outside_window",
+        "bob own/1: suppress zone_missing",
+        "bob theirs/0: suppress triggered_outside_window",
+        "cid ours/0: suppress triggered_outside_window",
+        "cid own/1: suppress duplicate_profile",
+        "cid theirs/0: suppress triggered_outside_window",
+    ]
+    zones = {(row["user_id"], row["campaign"]): row["zone"] for row in scenario.decisions() if row["step"] == 0}
+    assert set(zones.values()) == {"Asia/Tokyo"}
+
+
+def test_2_12_a_window_over_midnight_and_of_one_weekday(build: Build) -> None:
+    """2: Overnight window belongs to the weekday of its start."""
+    window = {"open": "22:00", "close": "02:00", "weekdays": ["friday"], "triggered_outside": "drop"}
+    scenario = held(build(time_window=window, scan={"max_lateness": "7 days"}), steps=[{"expires": "9 days"}])
+    scenario.profile("ada")
+    for at in ("06 21:59", "06 22:00", "07 01:59", "07 02:00", "07 23:00"):
+        scenario.event("visit", "ada", at=f"2026-03-{at}", id=at)
+    scenario.tick("2026-03-08 12:00")
+    assert sorted(entry["occurrence_id"] for entry in scenario.entries()) == ["06 22:00", "07 01:59"]
+
+
+def test_2_12_who_enters_by_a_segment_is_judged_by_the_tick_that_saw_it(build: Build) -> None:
+    """docs/rules.md: of a segment's change, `entered_at` is `changed_at`."""
+    scenario = build(time_window=ONLY_INSIDE).profile("ada").profile("bob").segment("vip")
+    scenario.campaign("hello", enter={"segment": "vip"}).tick("2026-03-02 00:00")
+    decided = scenario.segment("vip", "ada").tick("2026-03-02 07:00")
+    assert decided == ["ada hello/0: suppress triggered_outside_window"]
+    assert scenario.segment("vip", "ada", "bob").tick("2026-03-02 08:00") == ["bob hello/1: send ready"]
+
+
+def test_2_12_what_happened_long_before_the_launch_is_judged_too(build: Build) -> None:
+    """docs/rules.md: with `since`, rows loaded at or before the launch may have any age."""
+    scenario = build(time_window=ONLY_INSIDE).profile("ada").profile("bob")
+    scenario.event("visit", "ada", at="2025-07-01 07:59").event("visit", "bob", at="2025-07-01 08:00")
+    scenario.campaign("hello", enter={"trigger": "visit", "since": "2025-06-01"}, steps=[{"expires": "1000 days"}])
+    assert scenario.tick("2026-03-02 12:00") == [
+        "ada hello/0: suppress triggered_outside_window",
+        "bob hello/1: send ready",
+    ]
+
+
+def test_2_12_what_was_loaded_before_the_launch_but_read_after_it(build: Build) -> None:
+    """docs/rules.md: the scan reads back by its overlap, so a row that came in just before the launch is seen later."""
+    scenario = build(time_window=ONLY_INSIDE, scan={"overlap": "2 hours"}).profile("ada").profile("bob")
+    scenario.campaign("hello", enter={"trigger": "visit", "since": "2025-06-01"}, steps=[{"expires": "1000 days"}])
+    scenario.tick("2026-03-02 12:00")
+    for name, at in (("ada", "2025-07-01 07:59"), ("bob", "2025-07-01 08:00")):
+        scenario.event("visit", name, at=at, loaded="2026-03-02 11:00")
+    assert scenario.tick("2026-03-02 12:30") == [
+        "ada hello/0: suppress triggered_outside_window",
+        "bob hello/1: send ready",
+    ]
+
+
+def test_2_12_transactional_messages_are_sent_whenever_they_are_triggered(build: Build) -> None:
+    """docs/rules.md: transactional campaigns and `time_window: none` pass."""
+    scenario = held(build(time_window=ONLY_INSIDE), **{"class": "transactional"}).profile("ada")
+    assert scenario.event("visit", "ada", at="2026-03-02 03:00").tick("2026-03-02 03:00") == ["ada hello/1: send ready"]
+
+
 def test_2_a_zone_for_everybody(build: Build) -> None:
     """docs/rules.md: Where `time_window.zone` names a zone, only the window uses it; waits use the person's."""
     scenario = held(

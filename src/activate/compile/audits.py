@@ -49,11 +49,12 @@ _COLUMNS = ("entry_id", "message_id", "kind", "evidence", "run_id", "recorded_at
 
 def audits(world: World) -> Iterator[Stage]:
     """Yield the statements that record exception events which were loaded after their message was queued."""
-    if not world.known or not rulebook.distinct_exceptions(world):
+    asked = rulebook.late_exceptions(world)
+    if not world.known or not asked:
         return
     beginning = tree("CAST('0001-01-01' AS TIMESTAMP)")
     last = world.time("last_now", lambda moment: moment.bookmarks.last_now or moment.now)
-    late = tree(_LATE, read_from=last).with_("v", as_=events(world, beginning), copy=False)
+    late = tree(_LATE, read_from=last).with_("v", as_=events(world, beginning, asked), copy=False)
     yield Statement(
         "audits.late", "Exception events loaded since the last tick.", create("tick_late", late), "tick_late"
     )

@@ -9,6 +9,7 @@ from sqlglot import exp
 from activate.compile import rulebook
 from activate.compile.draft import Fetch, Rounds, Stage, Statement
 from activate.compile.gates import passed
+from activate.compile.sharing import sharing
 from activate.compile.sql import all_of, any_of, case, create, insert, literal, tree
 from activate.compile.world import World
 from activate.policy import FrequencyCap
@@ -29,6 +30,49 @@ FROM (:passed) AS g
 JOIN tick_steps AS s ON s.step_id = g.step_id
 JOIN tick_people AS u ON u.user_id = g.user_id
 WHERE u.candidates > 1
+"""
+
+# A candidate that shares an address competes with others' too, so all of them stand in one order.
+_RANKED_TOGETHER = """
+SELECT g.entry_id, g.user_id, g.step_id, g.channel, g.control_group, ROW_NUMBER() OVER (
+    ORDER BY CASE WHEN s.is_transactional THEN 0 ELSE 1 END, s.priority DESC, g.due_at, s.campaign_order, g.entry_id
+  ) AS place,
+  g.message_id, g.own_zone, w.share
+FROM (:passed) AS g
+JOIN tick_steps AS s ON s.step_id = g.step_id
+JOIN tick_people AS u ON u.user_id = g.user_id
+LEFT JOIN tick_sharing AS w ON w.user_id = g.user_id AND w.channel = g.channel
+WHERE u.candidates > 1 OR NOT w.share IS NULL
+"""
+
+_EMPTY_TURNS = "SELECT CAST(NULL AS TEXT) AS entry_id, CAST(NULL AS BIGINT) AS turn WHERE FALSE"
+
+# In each round those are decided whom nobody that competes with them stands before.
+_TURNS = """
+SELECT q.entry_id, CAST(:round AS BIGINT)
+FROM (
+  SELECT r.entry_id, r.place, MIN(r.place) OVER (PARTITION BY r.user_id) AS first_of_person,
+    MIN(r.place) OVER (PARTITION BY r.channel, COALESCE(r.share, r.user_id)) AS first_of_address
+  FROM tick_ranked AS r LEFT JOIN tick_turns AS t ON t.entry_id = r.entry_id
+  WHERE t.entry_id IS NULL
+) AS q
+WHERE q.place = q.first_of_person AND q.place = q.first_of_address
+"""
+
+_UNTURNED = """
+SELECT COUNT(*) AS waiting FROM tick_ranked AS r LEFT JOIN tick_turns AS t ON t.entry_id = r.entry_id
+WHERE t.entry_id IS NULL
+"""
+
+_MOST_TURNS = "SELECT COUNT(*) AS last_round FROM tick_ranked AS r"
+
+# What those admitted in earlier rounds have taken, by person or by address.
+_TAKEN = """
+SELECT 1 FROM tick_ranked AS g
+JOIN tick_turns AS t ON t.entry_id = g.entry_id AND t.turn < :round
+JOIN tick_steps AS s ON s.step_id = g.step_id
+LEFT JOIN tick_capped AS k ON k.entry_id = g.entry_id
+WHERE k.entry_id IS NULL AND s.counts AND g.control_group IS NULL
 """
 
 _MOST = "SELECT COALESCE(MAX(r.place), 1) AS last_round FROM tick_ranked AS r"
@@ -61,23 +105,49 @@ def caps(world: World) -> Iterator[Stage]:
     """Yield the statements that find the candidates for whom a cap is full."""
     if not world.caps:
         return
-    for name, doc, query in (
+    yield from sharing(world)
+    together = bool(world.shared_channels)
+    tables = [
         ("people", "The people that come as far as the caps.", tree(_PEOPLE, passed=passed(world))),
-        ("ranked", "The order of people's several candidates.", tree(_RANKED, passed=passed(world))),
+        ("ranked", "The order of people's several candidates.",
+         tree(_RANKED_TOGETHER if together else _RANKED, passed=passed(world))),
         ("room", "What each cap counts already.", _history(world)),
         ("capped", "Room for the refused.", tree(_EMPTY_CAPPED)),
-    ):
+    ]  # fmt: skip
+    if together:
+        tables.append(("shared_room", "What caps by address count already.", _shared_history(world)))
+        tables.append(("turns", "Room for who was decided when.", tree(_EMPTY_TURNS)))
+    for name, doc, query in tables:
         yield Statement(f"caps.{name}", doc, create(f"tick_{name}", query), f"tick_{name}", needs="candidates")
-    first, later = (insert("tick_capped", _CAPPED_COLUMNS, query) for query in (_first(world), _next(world)))
+    first = insert("tick_capped", _CAPPED_COLUMNS, _first(world))
     yield Statement("caps.first", "Each person's first candidate against the past.", first, needs="candidates")
-    yield Fetch(
-        "caps.rounds", "How many candidates one person has at most.", tree(_MOST), ("last_round",), "candidates"
-    )
-    body = Statement("caps.next", "Each person's next candidate against the past and the rounds before.", later)
-    yield Rounds("caps.later", "Later candidates, round by round.", 2, "last_round", (body,), "candidates")
+    yield from _rounds_together(world) if together else _rounds(world)
     if can_wait(world):
         retry = create("tick_retry", _retry(world))
         yield Statement("caps.retry", "When there will be room again.", retry, "tick_retry", needs="candidates")
+
+
+def _rounds(world: World) -> Iterator[Stage]:
+    yield Fetch(
+        "caps.rounds", "How many candidates one person has at most.", tree(_MOST), ("last_round",), "candidates"
+    )
+    later = insert("tick_capped", _CAPPED_COLUMNS, _next(world))
+    body = Statement("caps.next", "Each person's next candidate against the past and the rounds before.", later)
+    yield Rounds("caps.later", "Later candidates, round by round.", 2, "last_round", (body,), "candidates")
+
+
+def _rounds_together(world: World) -> Iterator[Stage]:
+    most = tree(_MOST_TURNS)
+    yield Fetch("caps.rounds", "How many candidates compete with another.", most, ("last_round",), "candidates")
+    turns = insert("tick_turns", ("entry_id", "turn"), tree(_TURNS))
+    later = insert("tick_capped", _CAPPED_COLUMNS, _next_together(world))
+    body = (
+        Statement("caps.turns", "Whose turn it is.", turns),
+        Statement("caps.next", "They, against the past and the rounds before.", later),
+    )
+    yield Rounds(
+        "caps.later", "Candidates that compete, round by round.", 1, "last_round", body, "candidates", tree(_UNTURNED)
+    )
 
 
 def can_wait(world: World) -> bool:
@@ -143,6 +213,17 @@ def _history(world: World) -> exp.Select:
     return query
 
 
+def _shared_history(world: World) -> exp.Select:
+    query = _messages(world, "tick_sharers").where("m.channel = u.channel", copy=False)
+    for key in ("u.share", "u.channel", "u.own_zone"):
+        query = query.select(key, copy=False).group_by(key, copy=False)
+    for place, cap in enumerate(world.caps):
+        if cap.by == "address":
+            counted = all_of([*_counted(cap), _since(world, cap)])
+            query = query.select(exp.Sum(this=case([(counted, literal(1))], literal(0))).as_(f"n_{place}"), copy=False)
+    return query
+
+
 Full = tuple[exp.Expr, int, str]
 
 
@@ -174,7 +255,7 @@ def _first(world: World) -> exp.Select:
         .join("tick_steps AS s", on="s.step_id = g.step_id", copy=False)
         .join("tick_room AS h", on="h.user_id = g.user_id", join_type=join, copy=False)
         .join("tick_ranked AS r", on="r.entry_id = g.entry_id", join_type="left", copy=False)
-        .where("COALESCE(r.place, 1) = 1", copy=False)
+        .where("r.place IS NULL" if world.shared_channels else "COALESCE(r.place, 1) = 1", copy=False)
     )
 
 
@@ -195,6 +276,47 @@ def _next(world: World) -> exp.Select:
         .join("tick_room AS h", on="h.user_id = g.user_id", join_type="left", copy=False)
         .join(used.subquery("u", copy=False), on="u.user_id = g.user_id", join_type="left", copy=False)
         .where("g.place = :round", copy=False)
+    )
+
+
+def _taken(world: World, keys: tuple[str, ...], by: tuple[str, ...]) -> exp.Subquery:
+    """What earlier rounds have taken of each cap that counts in one of these ways, by these columns of `g`."""
+    query = tree(_TAKEN).select(*keys, append=False, copy=False).group_by(*keys, copy=False)
+    for place, cap in enumerate(world.caps):
+        if cap.by in by:
+            takes = _applies(cap, place)
+            taken = exp.Sum(this=case([(takes, literal(1))], literal(0)))
+            winner = exp.Min(this=case([(takes.copy(), exp.column("message_id", table="g"))]))
+            query = query.select(taken.as_(f"u_{place}"), winner.as_(f"e_{place}"), copy=False)
+    return query.subquery(copy=False)
+
+
+def _next_together(world: World) -> exp.Select:
+    """The refused among those whose turn it is; what is shared counts for who shares, their own for all others."""
+    own, shared = "COALESCE(h.n_{0}, 0) + COALESCE(u.u_{0}, 0)", "COALESCE(y.n_{0}, 0) + COALESCE(v.u_{0}, 0)"
+    counts, winner = [], []
+    for place, cap in enumerate(world.caps):
+        if cap.by == "address":
+            counts.append(f"CASE WHEN g.share IS NULL THEN {own} ELSE {shared} END".format(place))
+            winner.append(f"CASE WHEN g.share IS NULL THEN u.e_{place} ELSE v.e_{place} END")
+        else:
+            counts.append(own.format(place))
+            winner.append(f"u.e_{place}")
+    full = _full(world, counts)
+    found = _taken(world, ("g.user_id",), ("person", "address")).as_("u")
+    found_shared = _taken(world, ("g.share", "g.channel"), ("address",)).as_("v")
+    same = "{0}.share = g.share AND {0}.channel = g.channel"
+    zone = "COALESCE(y.own_zone, '') = COALESCE(g.own_zone, '')"
+    return (
+        _refused(full)
+        .select(case((condition.copy(), tree(winner[place])) for condition, place, _ in full), copy=False)
+        .from_("tick_ranked AS g", copy=False)
+        .join("tick_turns AS o", on="o.entry_id = g.entry_id AND o.turn = :round", copy=False)
+        .join("tick_steps AS s", on="s.step_id = g.step_id", copy=False)
+        .join("tick_room AS h", on="h.user_id = g.user_id", join_type="left", copy=False)
+        .join("tick_shared_room AS y", on=f"{same.format('y')} AND {zone}", join_type="left", copy=False)
+        .join(found, on="u.user_id = g.user_id", join_type="left", copy=False)
+        .join(found_shared, on=same.format("v"), join_type="left", copy=False)
     )
 
 
@@ -233,10 +355,19 @@ LEFT JOIN tick_ranked AS r ON r.entry_id = g.entry_id
 _ADMITTED = """
 SELECT c.entry_id, CAST(:now AS TIMESTAMP) AS queued_at
 FROM candidates AS c
-JOIN tick_ranked AS g ON g.user_id = c.user_id AND g.place < c.place
+JOIN tick_ranked AS g ON :rivals AND g.place < c.place
 JOIN tick_steps AS s ON s.step_id = g.step_id
 LEFT JOIN tick_capped AS k ON k.entry_id = g.entry_id
 WHERE c.applies AND k.entry_id IS NULL AND s.counts AND g.control_group IS NULL AND :takes
+"""
+
+_RIVALS_BY_ADDRESS = "(g.share = c.share OR c.share IS NULL AND g.user_id = c.user_id)"
+
+# Each refused candidate with everybody whose messages count for it.
+_ASKING = """
+SELECT COALESCE(w.user_id, c.user_id) AS user_id, c.own_zone, c.entry_id
+FROM candidates AS c LEFT JOIN tick_sharing AS w ON w.share = c.share AND w.channel = :channel
+WHERE c.applies
 """
 
 _NTH = """
@@ -252,17 +383,21 @@ WHERE n.place = :limit
 
 def _room_at(world: World, place: int, cap: FrequencyCap) -> exp.Select:
     candidates = tree(_WAITING, applies=_applies(cap, place))
+    if world.shared_channels:
+        candidates = candidates.select("r.share", copy=False)
     if cap.limit == 0:
         never = tree("SELECT c.entry_id, CAST(NULL AS TIMESTAMP) AS room_at FROM candidates AS c WHERE c.applies")
         return _with(never, candidates=candidates)
-    stored = (
-        _messages(world, "people")
-        .select("c.entry_id", "m.queued_at", copy=False)
-        .where(*_counted(cap), _since(world, cap), copy=False)
-    )
-    stored = stored.join("candidates AS c", on="c.user_id = m.user_id AND c.applies", copy=False)
-    people = tree("SELECT DISTINCT c.user_id, c.own_zone FROM candidates AS c")
-    admitted = tree(_ADMITTED, takes=_applies(cap, place))
+    stored = _messages(world, "people").where(*_counted(cap), _since(world, cap), copy=False)
+    if cap.by == "address":
+        people = tree(_ASKING, channel=literal(cap.channel))
+        stored = stored.select("u.entry_id", "m.queued_at", copy=False)
+        admitted = tree(_ADMITTED, rivals=tree(_RIVALS_BY_ADDRESS), takes=_applies(cap, place))
+    else:
+        people = tree("SELECT DISTINCT c.user_id, c.own_zone FROM candidates AS c")
+        stored = stored.select("c.entry_id", "m.queued_at", copy=False)
+        stored = stored.join("candidates AS c", on="c.user_id = m.user_id AND c.applies", copy=False)
+        admitted = tree(_ADMITTED, rivals=tree("g.user_id = c.user_id"), takes=_applies(cap, place))
     counted = exp.union(stored, admitted, distinct=False, copy=False)
     if cap.rolling_seconds is not None:
         room = world.dialect.plus_seconds(exp.column("queued_at", table="n"), literal(cap.rolling_seconds))

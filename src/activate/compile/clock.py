@@ -48,6 +48,18 @@ def opening(window: TimeWindow, zone: ZoneInfo, now: dt.datetime) -> Opening:
     return Opening(closes_at is not None, opens_at, closes_at)
 
 
+def spans(
+    window: TimeWindow, zone: ZoneInfo, oldest: dt.datetime, now: dt.datetime
+) -> Iterator[tuple[dt.datetime, dt.datetime]]:
+    """Yield the windows [open, close) that may hold an instant from `oldest` to `now`."""
+    # A window over midnight belongs to the day before; one more for a zone that skipped a day.
+    day, last = local_date(zone, oldest) - 2 * _DAY, local_date(zone, now)
+    while day <= last:
+        if span := window_on(window, zone, day):
+            yield span
+        day += _DAY
+
+
 def wait_days(
     wait: Wait, zone: ZoneInfo, oldest: dt.datetime, effective: dt.datetime
 ) -> Iterator[tuple[dt.datetime, dt.datetime, dt.datetime]]:

@@ -6,7 +6,7 @@ import datetime as dt
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from activate.compile.clock import opening, wait_days
+from activate.compile.clock import opening, spans, wait_days
 from activate.compile.rulebook import table
 from activate.compile.world import Moment, World
 from activate.localtime import calendar
@@ -36,6 +36,38 @@ def windows(world: World, moment: Moment) -> Load:
         for name in world.zones(moment.bookmarks.zones):
             rows.append({"window_id": key, "zone": name} | vars(opening(window, _zone(name), moment.now)))
     return Load("clock.windows", "Local time windows, by zone.", "tick_windows", table(columns, rows))
+
+
+def hours(world: World, moment: Moment) -> Load:
+    """One row per window that asks about the trigger, zone and local day: when it was open."""
+    columns = {"window_id": "TEXT", "zone": "TEXT", "opened_at": "TIMESTAMP", "closed_at": "TIMESTAMP"}
+    oldest: dict[str, dt.datetime] = {}
+    for name, key in world.trigger_windows.items():
+        oldest[key] = min(oldest.get(key, moment.now), oldest_occurrence(world, moment, name))
+    rows: list[dict[str, object]] = [
+        {"window_id": key, "zone": name, "opened_at": start, "closed_at": end}
+        for key, since in oldest.items()
+        for name in world.zones(moment.bookmarks.zones)
+        for start, end in spans(world.windows[key], _zone(name), since, moment.now)
+    ]
+    return Load("clock.hours", "When windows were open, by zone and day.", "tick_hours", table(columns, rows))
+
+
+def oldest_occurrence(world: World, moment: Moment, name: str) -> dt.datetime:
+    """The earliest time of any occurrence of the campaign that this tick can let in."""
+    enter = next(campaign.enter for campaign in world.campaigns if campaign.campaign == name)
+    mark = moment.bookmarks.campaigns.get(name)
+    if enter.segment is not None:
+        return mark.scanned_to if mark else enter.since or moment.now
+    scan = world.project.policy.scan
+    oldest = moment.now - dt.timedelta(seconds=scan.max_lateness if enter.max_lateness is None else enter.max_lateness)
+    if enter.since is None:
+        return oldest
+    # What was loaded before the launch may have any age, and is read as long as the scan reaches back that far.
+    read_from = None if mark is None else mark.scanned_to - dt.timedelta(seconds=scan.overlap)
+    if mark is None or read_from is None or read_from < mark.launched_at:
+        return min(oldest, enter.since)
+    return min(oldest, read_from)
 
 
 def waits(world: World, moment: Moment) -> Load:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sqlglot import exp
+
 from activate.compile import rulebook
 from activate.compile.draft import Stage, Statement
-from activate.compile.sql import create, insert, tree
+from activate.compile.sql import case, create, insert, literal, tree
 from activate.compile.world import World
 
 _MISFITS = """
@@ -17,12 +19,24 @@ LEFT JOIN tick_members AS m ON m.segment = q.segment AND m.user_id = n.user_id
 WHERE q.must <> (m.user_id IS NOT NULL)
 """
 
-_SCREENED = """
-SELECT n.*, CASE WHEN n.is_late THEN 'trigger_too_late' END AS reason FROM tick_new AS n
-"""
-_SCREENED_WITH_AUDIENCE = """
-SELECT n.*, CASE WHEN n.is_late THEN 'trigger_too_late' WHEN m.entry_id IS NOT NULL THEN 'not_in_audience' END AS reason
-FROM tick_new AS n LEFT JOIN tick_door_misfits AS m ON m.entry_id = n.entry_id
+# Whether the window was open when it happened is asked in the zone that the person has now; where nobody knows it and
+# the policy names none instead, that is said when a step is due.
+_OUTSIDE = """
+SELECT a.entry_id, a.zone
+FROM (
+  SELECT n.entry_id, n.entered_at, p.trigger_window, COALESCE(p.window_zone, z.zone, p.fallback_zone) AS zone
+  FROM tick_new AS n
+  JOIN tick_doors AS p ON p.campaign = n.campaign AND p.trigger_window IS NOT NULL
+  LEFT JOIN (
+    SELECT q.user_id, CASE WHEN COUNT(*) = 1 THEN MIN(q.time_zone) END AS time_zone
+    FROM model.profiles AS q JOIN (SELECT DISTINCT r.user_id FROM tick_new AS r) AS u ON u.user_id = q.user_id
+    GROUP BY q.user_id
+  ) AS f ON f.user_id = n.user_id
+  LEFT JOIN tick_zones AS z ON z.zone = f.time_zone
+) AS a
+LEFT JOIN tick_hours AS h ON h.window_id = a.trigger_window AND h.zone = a.zone
+  AND h.opened_at <= a.entered_at AND h.closed_at > a.entered_at
+WHERE a.zone IS NOT NULL AND h.window_id IS NULL
 """
 
 # An entry waits while it has no decision other than `defer`.
@@ -34,7 +48,7 @@ JOIN (SELECT DISTINCT n.campaign, n.user_id FROM tick_screened AS n WHERE n.reas
   ON u.campaign = e.campaign AND u.user_id = e.user_id
 LEFT JOIN (
   SELECT d.entry_id FROM state.decisions AS d
-  WHERE d.decided_at >= :live_from AND d.outcome <> 'defer' GROUP BY d.entry_id
+  WHERE d.decided_at >= :live_from AND d.step > 0 AND d.outcome <> 'defer' GROUP BY d.entry_id
 ) AS f ON f.entry_id = e.entry_id
 WHERE e.recorded_at >= :live_from AND f.entry_id IS NULL
 """
@@ -99,7 +113,8 @@ FROM (
 
 _REFUSED = """
 SELECT d.entry_id, d.campaign, 0, d.user_id, 'suppress',
-  CASE d.refusal WHEN 'trigger_too_late' THEN 'entry' WHEN 'not_in_audience' THEN 'audience' ELSE 're_entry' END,
+  CASE d.refusal WHEN 'trigger_too_late' THEN 'entry' WHEN 'not_in_audience' THEN 'audience'
+    WHEN 'triggered_outside_window' THEN 'window' ELSE 're_entry' END,
   d.refusal, :run_id, :now, TRUE, CAST(NULL AS TEXT)
 FROM tick_door AS d WHERE d.refusal IS NOT NULL
 """
@@ -138,24 +153,44 @@ _ENTRY = (
 
 def doors(world: World) -> Iterator[Stage]:
     """Yield the statements that let occurrences in or refuse them with a reason."""
-    screened = _SCREENED
-    texts = []
+    queries = []
     if rulebook.segments(world):
-        texts.append(("door_misfits", "Occurrences of people outside the audience.", _MISFITS))
-        screened = _SCREENED_WITH_AUDIENCE
-    texts += [
-        ("screened", "Too late, or not in the audience.", screened),
+        queries.append(("door_misfits", "Occurrences of people outside the audience.", tree(_MISFITS)))
+    if world.trigger_windows:
+        queries.append(("door_outside", "Occurrences while the local window was closed.", tree(_OUTSIDE)))
+    queries.append(("screened", "Too late, not in the audience, or at a wrong time of the day.", _screened(world)))
+    for name, doc, text in (
         ("waiting", "Entries of the same people that still wait for their first step.", _WAITING),
         ("competed", "What a second trigger does during the wait.", _COMPETED),
         ("last_time", "When the same people were last sent to, or last entered.", _LAST),
         ("door", "Whether they may enter again.", _DOOR),
-    ]
-    for name, doc, text in texts:
-        query = create(f"tick_{name}", tree(text, live_from=world.live_from))
-        yield Statement(f"doors.{name}", doc, query, f"tick_{name}", needs="occurrences")
-    for name, doc, table, columns, text in (
-        ("refused", "Record the refusals.", "state.decisions", _DECISION, _REFUSED),
-        ("entered", "Record the entries.", "state.entries", _ENTRY, _ENTERED),
-        ("restarted", "End the waits that start anew.", "state.decisions", _DECISION, _RESTARTED),
     ):
-        yield Statement(f"doors.{name}", doc, insert(table, columns, tree(text)), needs="occurrences")
+        queries.append((name, doc, tree(text, live_from=world.live_from)))
+    for name, doc, query in queries:
+        yield Statement(f"doors.{name}", doc, create(f"tick_{name}", query), f"tick_{name}", needs="occurrences")
+    columns: tuple[str, ...] = _DECISION
+    refused = tree(_REFUSED)
+    if world.trigger_windows:
+        columns = (*columns, "zone")
+        refused = refused.select("o.zone", copy=False)
+        on = "o.entry_id = d.entry_id AND d.refusal = 'triggered_outside_window'"
+        refused = refused.join("tick_door_outside AS o", on=on, join_type="left", copy=False)
+    for name, doc, made in (
+        ("refused", "Record the refusals.", insert("state.decisions", columns, refused)),
+        ("entered", "Record the entries.", insert("state.entries", _ENTRY, tree(_ENTERED))),
+        ("restarted", "End the waits that start anew.", insert("state.decisions", _DECISION, tree(_RESTARTED))),
+    ):
+        yield Statement(f"doors.{name}", doc, made, needs="occurrences")
+
+
+def _screened(world: World) -> exp.Select:
+    """The occurrences, with the reason for which the ones before re-entry refuse them."""
+    query = exp.select("n.*").from_("tick_new AS n", copy=False)
+    found = [("n.is_late", "trigger_too_late")]
+    if rulebook.segments(world):
+        query = query.join("tick_door_misfits AS m", on="m.entry_id = n.entry_id", join_type="left", copy=False)
+        found.append(("NOT m.entry_id IS NULL", "not_in_audience"))
+    if world.trigger_windows:
+        query = query.join("tick_door_outside AS o", on="o.entry_id = n.entry_id", join_type="left", copy=False)
+        found.append(("NOT o.entry_id IS NULL", "triggered_outside_window"))
+    return query.select(case((tree(when), literal(reason)) for when, reason in found).as_("reason"), copy=False)

@@ -39,6 +39,7 @@ class Rounds:
     last: str
     body: tuple[Statement, ...]
     needs: str | None = None
+    left: exp.Expr | None = None
 
 
 Stage = Statement | Fetch | Rounds

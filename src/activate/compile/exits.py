@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sqlglot import exp
 
@@ -38,17 +38,17 @@ def exits(world: World) -> Iterator[Stage]:
         return
     bound = tree(_ENTERED_FROM, live_from=world.live_from)
     yield Fetch("exits.from", "How far back exception events matter.", bound, ("entered_from",))
-    found = create("tick_events", events(world, exp.Placeholder(this="entered_from")))
+    asked = range(len(rulebook.distinct_exceptions(world)))
+    found = create("tick_events", events(world, exp.Placeholder(this="entered_from"), asked))
     yield Statement("exits.events", "Exception events that could matter.", found, "tick_events")
     query = tree(_EXITS, own_value=own_value(world, "e"), live_from=world.live_from)
     yield Statement("exits.exits", "Entries with an exception event.", create("tick_exits", query), "tick_exits")
 
 
-def events(world: World, since: exp.Expr) -> exp.Query:
-    """The events of every distinct exception that happened since an instant and are visible now."""
-    parts = [
-        _events(world, number, exception, since) for number, exception in enumerate(rulebook.distinct_exceptions(world))
-    ]
+def events(world: World, since: exp.Expr, asked: Sequence[int]) -> exp.Query:
+    """The events that happened since an instant and are visible now, of the exceptions with these ids (at least one)."""
+    distinct = rulebook.distinct_exceptions(world)
+    parts = [_events(world, number, distinct[number], since) for number in asked]
     query: exp.Query = parts[0]
     for part in parts[1:]:
         query = exp.union(query, part, distinct=False, copy=False)

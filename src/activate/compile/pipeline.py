@@ -47,7 +47,9 @@ def compile_tick(project: Project, dialect: Dialect, now: dt.datetime, bookmarks
     `now` is a naive UTC datetime. The statements are printed once per set of rules; a tick only fills in its instants.
     """
     return _plan(
-        World(project, dialect, bookmarks.versions, frozenset(bookmarks.campaigns), bookmarks.suppressed),
+        World(
+            project, dialect, bookmarks.versions, frozenset(bookmarks.campaigns), bookmarks.suppressed, bookmarks.past
+        ),
         now,
         bookmarks,
         run_id,
@@ -60,7 +62,7 @@ def _plan(world: World, now: dt.datetime, bookmarks: Bookmarks, run_id: str) -> 
     values: dict[str, object] = {name: of(moment) for name, of in world.times.items()}
     values |= {"now": now, "run_id": run_id, "rules_version": world.project.version}
     constants = {name: world.dialect.sql(literal(value)) for name, value in values.items()}
-    loads = (*LOADS, limits) if is_guarded(world) else LOADS
+    loads = [*LOADS, *[clocks.hours] * bool(world.trigger_windows), *[limits] * is_guarded(world)]
     return plan.Plan((*(load(world, moment) for load in loads), *stages), constants)
 
 
@@ -74,7 +76,8 @@ def _printed(world: World) -> tuple[World, tuple[plan.Stage, ...]]:
 def _print(stage: draft.Stage, world: World) -> plan.Stage:
     if isinstance(stage, draft.Rounds):
         body = tuple(_print_statement(statement, world) for statement in stage.body)
-        return plan.Rounds(stage.name, stage.doc, stage.first, stage.last, body, stage.needs)
+        left = None if stage.left is None else _text(stage.left, world)
+        return plan.Rounds(stage.name, stage.doc, stage.first, stage.last, body, stage.needs, left)
     if isinstance(stage, draft.Fetch):
         return plan.Fetch(stage.name, stage.doc, _text(stage.sql, world), stage.binds, stage.needs)
     return _print_statement(stage, world)

@@ -17,6 +17,7 @@ from activate.campaign import Campaign, ExceptionEvent, ReEnterAfter, Step
 from activate.compile.world import Moment, Version, World
 from activate.decision import REASONS, VERDICTS, verdict
 from activate.plan import Load
+from activate.policy import TimeWindow
 from activate.words import parse_duration
 
 _TYPES = {
@@ -86,7 +87,7 @@ def _step_rows(world: World, moment: Moment, version: Version) -> Iterator[dict[
             "until": campaign.active.until,
             "expires_seconds": step.expires_seconds,
             "window_id": world.window_id(campaign),
-            "window_zone": window.zone if window and window.zone != "recipient" else None,
+            "window_zone": _named_zone(window),
             "fallback_zone": world.fallback_zone(campaign),
             "suppress_unknown": window is not None and window.unknown_zone == "suppress",
             "drop_if_closed": window is not None and window.when_closed == "drop",
@@ -98,6 +99,10 @@ def _step_rows(world: World, moment: Moment, version: Version) -> Iterator[dict[
         row |= {f"channel_{place}": channel for place, channel in enumerate(step.channels)}
         row |= {f"cap_{place}": _fits(world, place, campaign) for place in range(len(world.caps))}
         yield row
+
+
+def _named_zone(window: TimeWindow | None) -> str | None:
+    return window.zone if window and window.zone != "recipient" else None
 
 
 def _wait(moment: Moment, step: Step) -> dict[str, object]:
@@ -122,7 +127,8 @@ def doors(world: World, moment: Moment) -> Load:
     columns = {
         "campaign": "TEXT", "campaign_version": "TEXT", "on_retrigger": "TEXT", "is_journey": "BOOLEAN",
         "re_enter": "TEXT", "eligible_before": "TIMESTAMP", "once_per_tick": "BOOLEAN", "control_salt": "TEXT",
-        "control_cut": "TEXT", "global_cut": "TEXT", "variant_salt": "TEXT",
+        "control_cut": "TEXT", "global_cut": "TEXT", "variant_salt": "TEXT", "trigger_window": "TEXT",
+        "window_zone": "TEXT", "fallback_zone": "TEXT",
     }  # fmt: skip
     share = world.project.policy.global_control
     rows: list[dict[str, object]] = []
@@ -130,6 +136,8 @@ def doors(world: World, moment: Moment) -> Load:
         again = campaign.re_enter
         after = again.after if isinstance(again, ReEnterAfter) else None
         exempt = share is None or campaign.class_ == "transactional"
+        window = world.window(campaign)
+        knows_all = window is None or window.unknown_zone != "suppress"
         rows.append(
             {
                 "campaign": campaign.campaign,
@@ -143,6 +151,9 @@ def doors(world: World, moment: Moment) -> Load:
                 "control_cut": "" if campaign.control is None else cut(campaign.control),
                 "global_cut": "" if exempt or share is None else cut(share),
                 "variant_salt": f"{campaign.campaign}:variant|",
+                "trigger_window": world.trigger_windows.get(campaign.campaign),
+                "window_zone": _named_zone(window),
+                "fallback_zone": world.fallback_zone(campaign) if knows_all else None,
             }
         )
     return Load("rules.doors", "How each campaign lets people in.", "tick_doors", table(columns, rows))
@@ -237,6 +248,19 @@ def distinct_exceptions(world: World) -> list[ExceptionEvent]:
     return sorted(found, key=lambda exception: (exception.event, exception.match or "", exception.where or ""))
 
 
+def late_exceptions(world: World) -> list[int]:
+    """The ids of the exceptions that some campaign's file names: what audits look for."""
+    named = {exception for campaign in world.campaigns for exception in campaign.exceptions}
+    return [number for number, exception in enumerate(distinct_exceptions(world)) if exception in named]
+
+
+def _cancelling(world: World) -> Iterator[tuple[Version, ExceptionEvent]]:
+    """Each version with each of its exceptions; of versions that only audits ask about, those that are asked anyway."""
+    asked = set(distinct_exceptions(world))
+    for version in (*world.versions, *world.past_versions):
+        yield from ((version, exception) for exception in version.definition.exceptions if exception in asked)
+
+
 def exceptions(world: World, _moment: Moment) -> Load:
     """One row per version and exception. `secondary` names a match property other than the entries' own."""
     columns = {
@@ -252,8 +276,7 @@ def exceptions(world: World, _moment: Moment) -> Load:
             "needs_match": exception.match is not None,
             "secondary": None if exception.match == version.match_property else exception.match,
         }
-        for version in world.versions
-        for exception in version.definition.exceptions
+        for version, exception in _cancelling(world)
     ]
     return Load("rules.exceptions", "The exceptions as rows.", "tick_exceptions", table(columns, rows))
 
@@ -263,8 +286,7 @@ def secondary_matches(world: World) -> list[str]:
     return sorted(
         {
             exception.match
-            for version in world.versions
-            for exception in version.definition.exceptions
+            for version, exception in _cancelling(world)
             if exception.match is not None and exception.match != version.match_property
         }
     )

@@ -59,7 +59,8 @@ class World:
     """The rules, the models and what is known of the past in kind: everything that the shape of the SQL depends on.
 
     `known` names the campaigns that have a bookmark; `suppressed` the channels that have suppressions, each with whether
-    they are by person (what nobody is suppressed for is not asked about); `stored` are the versions that open entries follow. Instants do
+    they are by person (what nobody is suppressed for is not asked about); `stored` are the versions that open entries follow, `past` those
+    that none follows any more. Instants do
     not belong to it: a step asks for one by `time()` and gets a named constant, so that a plan outlives its tick.
     """
 
@@ -70,14 +71,16 @@ class World:
         stored: tuple[StoredVersion, ...] = (),
         known: frozenset[str] = frozenset(),
         suppressed: frozenset[tuple[str, bool]] = frozenset(),
+        past: tuple[StoredVersion, ...] = (),
     ) -> None:
         self.project = project
         self.dialect = dialect
         self.stored = stored
+        self.past = past
         self.known = known
         self.suppressed = frozenset(subject for subject in suppressed if subject[0] in project.policy.channels)
         self.times: dict[str, Callable[[Moment], dt.datetime]] = {}
-        versions = sorted((version.version, version.definition.campaign) for version in stored)
+        versions = [sorted((each.version, each.definition.campaign) for each in kind) for kind in (stored, past)]
         models = sorted((name, repr(model)) for name, model in project.models.items())
         self._key = (project.version, str(models), dialect.dialect, str(versions), known, self.suppressed)
 
@@ -116,6 +119,11 @@ class World:
         """The frequency caps in file order."""
         return self.project.policy.frequency_caps
 
+    @cached_property
+    def shared_channels(self) -> tuple[str, ...]:
+        """The channels whose messages some cap counts by address, sorted."""
+        return tuple(sorted({cap.channel for cap in self.caps if cap.by == "address" and cap.channel}))
+
     @property
     def channels(self) -> dict[str, Channel]:
         """The channels by name, in file order."""
@@ -124,20 +132,27 @@ class World:
     @cached_property
     def versions(self) -> tuple[Version, ...]:
         """Every version that an open entry may follow, current ones included."""
+        current = [Version(each.version, each, each.match_property) for each in self.campaigns]
+        found = current + self._older(self.stored)
+        return tuple(sorted(found, key=lambda version: (version.definition.campaign, version.stored)))
+
+    @cached_property
+    def past_versions(self) -> tuple[Version, ...]:
+        """Every other version that was ever in force: that of entries which are all over."""
+        return tuple(self._older(self.past))
+
+    def _older(self, stored: tuple[StoredVersion, ...]) -> list[Version]:
+        """Of these versions those that are not the campaign's own, as entries that entered by them follow them now."""
         current = {campaign.campaign: campaign for campaign in self.campaigns}
-        found = {
-            campaign.version + campaign.campaign: Version(campaign.version, campaign, campaign.match_property)
-            for campaign in self.campaigns
-        }
-        for stored in self.stored:
-            name = stored.definition.campaign
-            if stored.version + name in found:
+        found = []
+        for version in stored:
+            here = current.get(version.definition.campaign)
+            if here is not None and here.version == version.version:
                 continue
-            here = current.get(name)
-            definition = here if here is not None and here.on_edit == "adopt" else stored.definition
-            match = stored.definition.match_property
-            found[stored.version + name] = Version(stored.version, definition, match, removed=here is None)
-        return tuple(sorted(found.values(), key=lambda version: (version.definition.campaign, version.stored)))
+            definition = here if here is not None and here.on_edit == "adopt" else version.definition
+            match = version.definition.match_property
+            found.append(Version(version.version, definition, match, removed=here is None))
+        return found
 
     def window(self, campaign: Campaign) -> TimeWindow | None:
         """The time window that applies to a campaign, if any."""
@@ -163,6 +178,15 @@ class World:
         """The id of the campaign's window."""
         window = self.window(campaign)
         return next((key for key, value in self.windows.items() if value == window), None)
+
+    @cached_property
+    def trigger_windows(self) -> dict[str, str]:
+        """By campaign with a file: the id of the window that has to be open when the trigger happens."""
+        return {
+            campaign.campaign: self.window_id(campaign) or ""
+            for campaign in self.campaigns
+            if (window := self.window(campaign)) and window.triggered_outside == "drop"
+        }
 
     @cached_property
     def local_waits(self) -> dict[str, Wait]:
@@ -209,7 +233,7 @@ class World:
         """`model.profiles` in canonical columns: user_id, time_zone, has_<n> and ok_<n> per channel.
 
         Channels with suppressions also have address_<n> and registered_<n>; the address is hashed where it is compared,
-        for the few who are candidates.
+        for the few who are candidates. Channels with a cap by address have address_<n> too.
         """
         profiles = self.project.policy.profiles
         model = self.model(profiles.model)
@@ -223,7 +247,7 @@ class World:
                 exp.and_(has.copy(), consent(self.dialect, model, channel)).as_(f"ok_{number}"),
                 copy=False,
             )
-            if (name, False) in self.suppressed:
+            if (name, False) in self.suppressed or name in self.shared_channels:
                 query = query.select(address.copy().as_(f"address_{number}"), copy=False)
             if channel.registered is not None and any(name == where for where, _ in self.suppressed):
                 registered = self.instant(model, channel.registered)

@@ -69,6 +69,8 @@ def _rounds(warehouse: Warehouse, stage: Rounds, constants: Mapping[str, str]) -
     for number in range(stage.first, int(constants[stage.last]) + 1):
         for statement in stage.body:
             warehouse.execute(statement.sql.bind({**constants, "round": str(number)}))
+        if stage.left is not None and not warehouse.query(stage.left.bind(constants)).column(0)[0].as_py():
+            break
 
 
 _KINDS = {

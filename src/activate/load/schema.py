@@ -63,10 +63,12 @@ _WORDS: dict[str, dict[str, str]] = {
     },
     "TimeWindow": {
         "weekdays": "The days on which a window opens; default: all seven.",
-        "when_closed": "`wait`: until it opens; `drop`: no message.",
+        "when_closed": "When a message is due: `wait`: until it opens; `drop`: no message.",
+        "triggered_outside": "When the trigger happened while it was closed: `allow`: no matter; `drop`: nobody enters by it.",
     },
     "FrequencyCap": {
         "limit": "At most so many messages in the period; at least 1.",
+        "by": "`person`: each person's own messages; `address`: those of all profiles that share the address on `channel`.",
         "channel": "Only messages of this channel.",
         "tag": "Only messages of campaigns with this tag.",
         "campaign": "Only messages of this campaign.",
@@ -91,7 +93,10 @@ _WORDS: dict[str, dict[str, str]] = {
         "delivery": "How messages are handed over.",
         "state": "Where Activate keeps its own tables.",
     },
-    "Active": {"from": "The first instant of the campaign's life.", "until": "The first instant after it."},
+    "Active": {
+        "from": "The first instant of the campaign's life.",
+        "until": "The first instant (UTC) after it; a bare date is its midnight, so that day itself is no longer in it.",
+    },
     "Enter": {
         "trigger": "The trigger model whose rows bring people in.",
         "segment": "The segment model whose changes bring people in.",

@@ -198,7 +198,8 @@ class Outbox:
         """Be the only one that delivers for this provider; raises LeaseHeldError."""
         # The connection that claims holds the lease, so who has lost the lease can claim nothing more.
         self._writer = self._warehouse.clone()
-        with contextlib.closing(self._writer), self._writer.lock(f"deliver:{self._provider}", wait_seconds):
+        lease = f"deliver.{self._schema}.{self._provider}"
+        with contextlib.closing(self._writer), self._writer.lock(lease, wait_seconds):
             self._since = self._watermark()
             try:
                 yield

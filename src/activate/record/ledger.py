@@ -44,8 +44,14 @@ def bookmarks(warehouse: Warehouse, project: Project, zones: Sequence[str]) -> B
     live_from = found.live_from
     if live_from is None:
         return found
-    versions, oldest = _open_versions(warehouse, schema, live_from)
-    return dataclasses.replace(found, versions=versions, oldest_anchor=oldest)
+    followed, oldest = _followed(warehouse, schema, live_from)
+    stored = _versions(warehouse, schema)
+    return dataclasses.replace(
+        found,
+        versions=tuple(version for key, version in stored.items() if key in followed),
+        past=tuple(version for key, version in stored.items() if key not in followed),
+        oldest_anchor=oldest,
+    )
 
 
 def _suppressed(warehouse: Warehouse, schema: str) -> frozenset[tuple[str, bool]]:
@@ -57,9 +63,9 @@ def _suppressed(warehouse: Warehouse, schema: str) -> frozenset[tuple[str, bool]
     return frozenset((row["channel"], row["by_person"]) for row in rows)
 
 
-def _open_versions(
+def _followed(
     warehouse: Warehouse, schema: str, live_from: dt.datetime
-) -> tuple[tuple[StoredVersion, ...], dt.datetime | None]:
+) -> tuple[set[tuple[str, str]], dt.datetime | None]:
     rows = _rows(
         warehouse,
         "SELECT e.campaign, e.campaign_version, MIN(e.entered_at) AS oldest FROM e "
@@ -68,17 +74,25 @@ def _open_versions(
         e=Relation(schema, "entries"),
     )
     followed = {(row["campaign"], row["campaign_version"]) for row in rows}
-    stored = _rows(
+    return followed, min((row["oldest"] for row in rows), default=None)
+
+
+def _versions(warehouse: Warehouse, schema: str) -> dict[tuple[str, str], StoredVersion]:
+    """Every version that was ever in force, by campaign and version."""
+    rows = _rows(
         warehouse,
         "SELECT DISTINCT v.campaign, v.campaign_version, v.definition FROM v",
         v=Relation(schema, "campaign_versions"),
     )
-    versions = tuple(
-        StoredVersion(row["campaign_version"], Campaign.model_validate_json(row["definition"]))
-        for row in stored
-        if (row["campaign"], row["campaign_version"]) in followed
-    )
-    return versions, min((row["oldest"] for row in rows), default=None)
+    return {
+        (row["campaign"], row["campaign_version"]): StoredVersion(row["campaign_version"], _read(row["definition"]))
+        for row in rows
+    }
+
+
+@lru_cache(maxsize=1024)  # a process that ticks again and again reads the same definitions
+def _read(definition: str) -> Campaign:
+    return Campaign.model_validate_json(definition)
 
 
 def zones_in_use(warehouse: Warehouse, project: Project) -> list[str | None]:

@@ -68,10 +68,18 @@ class Candidate:
 
 
 class History:
-    """The messages of one person, and what became of them."""
+    """The messages of one person, and what became of them.
 
-    def __init__(self, messages: Sequence[Row], deliveries: Sequence[Row], decisions: Mapping[str, Row]) -> None:
+    `others` are, by channel, the messages of those who share the person's address, which caps by address count too;
+    `deliveries` and `decisions` are about all of them.
+    """
+
+    def __init__(
+        self, messages: Sequence[Row], deliveries: Sequence[Row], decisions: Mapping[str, Row],
+        others: Mapping[str, Sequence[Row]] | None = None,
+    ) -> None:  # fmt: skip
         self.messages = sorted(messages, key=lambda row: (row["queued_at"], row["message_id"]))
+        self._others = others or {}
         self._decisions = decisions
         self._gone = {
             row["message_id"]: row["recorded_at"]
@@ -82,15 +90,28 @@ class History:
     def count(self, caps: Sequence[FrequencyCap], candidate: Candidate, instant: dt.datetime, zone: str) -> list[Count]:
         """Count for every cap that applies to the candidate, as the tick at `instant` did."""
         fitting = [(index, cap) for index, cap in enumerate(caps) if _applies(cap, candidate)]
-        seen = [row for row in self.messages if self._took_room(row, candidate, instant)]
         return [
-            Count(f"frequency_caps[{index}]", cap, tuple(row for row in seen if _counts(cap, row, instant, zone)))
+            Count(
+                f"frequency_caps[{index}]",
+                cap,
+                tuple(
+                    row
+                    for row in self._of(cap)
+                    if self._took_room(row, candidate, instant) and _counts(cap, row, instant, zone)
+                ),
+            )
             for index, cap in fitting
         ]
 
+    def _of(self, cap: FrequencyCap) -> list[Row]:
+        """The messages that the cap looks at, oldest first."""
+        others = self._others.get(cap.channel or "", ()) if cap.by == "address" else ()
+        return sorted([*self.messages, *others], key=lambda row: (row["queued_at"], row["message_id"]))
+
     def has(self, message_id: str) -> bool:
         """Whether the message was queued."""
-        return any(row["message_id"] == message_id for row in self.messages)
+        rows = [*self.messages, *(row for others in self._others.values() for row in others)]
+        return any(row["message_id"] == message_id for row in rows)
 
     def standing(self, instant: dt.datetime) -> list[Row]:
         """The messages queued before `instant` whose delivery had not definitely failed by then."""

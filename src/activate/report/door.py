@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from activate.campaign import Campaign, ReEnterAfter
 from activate.project import Model
 from activate.report.caps import Candidate, History
-from activate.report.gates import membership
+from activate.report.gates import hours, membership
 from activate.report.person import Person, Seen
 from activate.report.phrases import ABSENCES, PHRASES
 from activate.report.state import Row
 from activate.report.story import Absence, Occurrence, Refusal
-from activate.report.text import span, when
+from activate.report.text import local, span, when
 from activate.tables import MEMBERSHIPS
 from activate.words import format_duration
 
@@ -61,6 +61,8 @@ class Door:
         elif row["reason"] == "not_in_audience":
             segments = [*self.campaign.audience.in_, *self.campaign.audience.not_in]
             figures = membership({name: self.person.is_member(name) for name in segments})
+        elif row["reason"] == "triggered_outside_window":
+            figures = self._hours(row, seen)
         elif row["reason"] == "not_re_eligible":
             figures, change = self._re_eligibility(row, change)
             also = self._full_caps(row)
@@ -69,6 +71,12 @@ class Door:
         text = f"{what} was refused: {phrase.meaning}" + (f" ({figures})" if figures else "")
         gate, reason = row["gate"], row["reason"]
         return Refusal(row["entry_id"], row["decided_at"], gate, reason, text, change, row["evidence"], also)
+
+    def _hours(self, row: Row, seen: Seen | None) -> str:
+        window = self.campaign.window(self.person.project.policy.time_window)
+        at = row["decided_at"] if self.campaign.enter.segment else seen.time if seen else None
+        zone = row["zone"]
+        return f"{hours(window, zone)}; it was {local(at, zone)} there" if window and zone and at else ""
 
     def _occurrences_by_entry(self) -> dict[str, Seen]:
         if self.campaign.enter.segment:

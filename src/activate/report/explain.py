@@ -56,16 +56,30 @@ def explain(
     stored = _stored(state, user_id)
     person = Person(state, project, user_id)
     as_of = stored.last_tick or now
-    history = History(
-        stored.messages,
-        stored.deliveries,
-        {row["message_id"]: row for row in stored.decisions if row["message_id"]},
-    )
+    history = _history(state, person, stored)
     teller = _Teller(person, stored, history, as_of, everything=campaign is not None)
     names = [campaign] if campaign is not None else _names(project, stored)
     stories = tuple(teller.campaign(name) for name in names)
     known = person.profile.rows > 0 or bool(stored.entries or stored.decisions) or any(map(_has_rows, stories))
     return Story(user_id, as_of, stored.last_tick, known, person.profile, stories)
+
+
+def _history(state: State, person: Person, stored: Stored) -> History:
+    """The person's messages, and those of people whom a cap by address counts with them."""
+    caps = person.project.policy.frequency_caps
+    shared = {cap.channel for cap in caps if cap.by == "address" and cap.channel} if state.exists() else set()
+    sharers = {channel: person.sharers(channel) for channel in sorted(shared)}
+    everybody = sorted({user_id for found in sharers.values() for user_id in found})
+    decisions = [*stored.decisions, *(row for each in everybody for row in state.rows(DECISIONS, user_id=each))]
+    return History(
+        stored.messages,
+        [*stored.deliveries, *(row for each in everybody for row in state.deliveries_of(each))],
+        {row["message_id"]: row for row in decisions if row["message_id"]},
+        {
+            channel: [row for each in found for row in state.rows(MESSAGES, user_id=each, channel=channel)]
+            for channel, found in sharers.items()
+        },
+    )
 
 
 def _stored(state: State, user_id: str) -> Stored:

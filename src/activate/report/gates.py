@@ -155,18 +155,21 @@ def window_zone(asked: Asked, window: TimeWindow) -> str:
     return asked.person.zone(asked.campaign) if window.zone == "recipient" else window.zone
 
 
+def hours(window: TimeWindow, zone: str) -> str:
+    """`open 09:00-21:00 Europe/Berlin`, with the weekdays where they are not all seven."""
+    days = f" on {', '.join(window.weekdays)}" if len(window.weekdays) < 7 else ""
+    return f"open {window.open:%H:%M}-{window.close:%H:%M} {zone}{days}"
+
+
 def _opening(asked: Asked, window: TimeWindow, zone: str) -> Told:
-    hours = f"open {window.open:%H:%M}-{window.close:%H:%M} {zone}"
-    if len(window.weekdays) < 7:
-        hours += f" on {', '.join(window.weekdays)}"
     opens, held = next_opening(asked.at, window, zone), window_at(asked.at, window, zone)
     facts = {"zone": zone, "local_time": local(asked.at, zone), "open": held is not None, "opens_at": opens}
     if held is not None:
-        text = f"{hours}; it was {local(asked.at, zone)} there, open until {local(held[1], zone)}"
+        text = f"{hours(window, zone)}; it was {local(asked.at, zone)} there, open until {local(held[1], zone)}"
         evidence = asked.decision["evidence"] if asked.reason == "superseded" else None
         return f"{text}; the entry {evidence} went instead" if evidence else text, {**facts, "closes_at": held[1]}
     again = f"opens {local(opens, zone)} ({when(opens)})" if opens else "does not open again"
-    return f"{hours}; it was {local(asked.at, zone)} there: closed, {again}", facts
+    return f"{hours(window, zone)}; it was {local(asked.at, zone)} there: closed, {again}", facts
 
 
 def _expiry(asked: Asked, decided: bool) -> Told:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from activate.address import uniform_of
 from activate.campaign import Campaign, ExceptionEvent
 from activate.expression import columns_of, parse_where
 from activate.policy import TimeWindow
@@ -129,6 +130,22 @@ class Person:
             .limit(1)
         )
         return next(iter(self.state.ask(query)), None)
+
+    def sharers(self, channel: str) -> list[str]:
+        """Who else has the person's address on a channel now, each with one profile: up to a hundred, by key."""
+        if self.profile.rows != 1:
+            return []
+        policy = self.project.policy
+        model = self.project.models[policy.profiles.model]
+        text = self._as_text(model, policy.channels[channel].address)
+        key, address = self._as_text(model, policy.profiles.key), uniform_of(channel, text)
+        mine = exp.select(address).from_(model.relation.table()).where(self._is(model, policy.profiles.key))
+        theirs = exp.select(key).from_(model.relation.table())
+        theirs = theirs.where(exp.NEQ(this=text, expression=literal("")), address.copy().isin(query=mine))
+        query = exp.select(exp.alias_(key.copy(), "user_id")).from_(model.relation.table())
+        query = query.where(key.copy().isin(query=theirs), exp.NEQ(this=key.copy(), expression=literal(self.user_id)))
+        query = query.group_by(key.copy()).having(exp.EQ(this=count(), expression=literal(1)))
+        return [row["user_id"] for row in self.state.ask(query.order_by("user_id").limit(100))]
 
     def _profile(self) -> ProfileStory:
         policy = self.project.policy

@@ -90,6 +90,11 @@ PHRASES: dict[str, Phrase] = {
         "it was outside the local time window",
         "Wait for the window to open; `when_closed` says whether messages wait or are dropped.",
     ),
+    "triggered_outside_window": Phrase(
+        "what happened fell outside the local time window",
+        "`triggered_outside: allow` lets people in whenever it happens; `when_closed` then says what becomes of messages "
+        "that are due at night.",
+    ),
     "superseded": Phrase(
         "another message that the window had held back took its place",
         "Nothing: the other one went on. `held: all` would let every one of them go on.",

@@ -7,9 +7,10 @@ docs/rules.md open in the other window should be able to tick off sentence by se
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from activate.campaign import Campaign, ExceptionEvent
 from activate.policy import Policy
 from activate.project import Model
 from activate.testing.oracle_caps import Counted, as_message, message_id, rank, refuse, takes_room
@@ -18,6 +19,7 @@ from activate.testing.oracle_gates import Candidate, Gates, Verdict, due_at
 from activate.testing.oracle_guard import Approvals, Judged, guarded, hold_back
 from activate.testing.oracle_state import (
     ALWAYS_ENDING,
+    Audit,
     Decision,
     Entry,
     Membership,
@@ -48,20 +50,58 @@ class Oracle:
         """Decide about everybody at `now`; what was decided is appended to `state`."""
         tick_together([(self, snapshot)], now, self.approvals)
 
-    def judge(self, now: dt.datetime, snapshot: Snapshot) -> list[Judged]:
-        """Let people in and ask every candidate all gates but the guard, which asks about everybody together."""
-        view = TickView(now, snapshot, self.policy, self.models, self.predicates)
+    def look(self, now: dt.datetime, snapshot: Snapshot) -> dt.datetime:
+        """Compare the segments with what they were, and tell the earliest time of any occurrence (`now` without one)."""
+        view = self._view(now, snapshot)
         self._compare_segments(view)
-        self._open_doors(view)
-        people = sorted({entry.user_id for entry in self.state.entries.values()})
-        return [judged for user_id in people for judged in self._decide(user_id, view)]
+        found = (each.entered_at for door, people in self._doors(view) for one in people for each in door.found(one))
+        return min(found, default=now)
 
-    def record(self, judged: Sequence[Judged], now: dt.datetime, snapshot: Snapshot) -> None:
-        """Append what was decided to `state`."""
+    def judge(self, now: dt.datetime, snapshot: Snapshot, seen_from: dt.datetime) -> list[Judged]:
+        """Let people in and ask every candidate all gates but the guard, which asks about everybody together."""
+        view = replace(self._view(now, snapshot), seen_from=seen_from)
+        self._open_doors(view)
+        gates, judged, here = Gates(view), [], []
+        for user_id in sorted({entry.user_id for entry in self.state.entries.values()}):
+            stopped, passed = self._decide(user_id, gates)
+            judged += stopped
+            here += passed
+        return judged + self._spend(here, gates)
+
+    def record(
+        self, judged: Sequence[Judged], now: dt.datetime, snapshot: Snapshot, audited: set[ExceptionEvent]
+    ) -> None:
+        """Append what was decided to `state`; `audited` are the exceptions that some campaign's file names."""
+        self._audit(self._view(now, snapshot), audited)
         for candidate, verdict in judged:
             self._record(candidate, verdict, now)
         for campaign in snapshot.campaigns:
             self.state.scans.setdefault(campaign.campaign, []).append(now)
+        self.state.last_tick = now
+
+    def _view(self, now: dt.datetime, snapshot: Snapshot) -> TickView:
+        return TickView(now, snapshot, self.policy, self.models, self.predicates)
+
+    def _audit(self, view: TickView, audited: set[ExceptionEvent]) -> None:
+        """Note the exception events loaded since the last tick that would have kept back an earlier tick's message."""
+        gates, last = Gates(view), self.state.last_tick
+        for message in self.state.messages if last else ():
+            entry = self.state.entries[message.entry_id]
+            named = [rule for rule in self._rules(entry, gates).exceptions if rule in audited]
+            late = {
+                event.event_id
+                for event in gates.exception_events(entry, named)
+                if last and event.at <= message.queued_at < event.loaded_at and last < event.loaded_at <= view.now
+            }
+            self.state.audits += [
+                Audit(entry.entry_id, message.message_id, "late_exception", event_id, view.now)
+                for event_id in sorted(late)
+            ]
+
+    def _rules(self, entry: Entry, gates: Gates) -> Campaign:
+        """The definition that the entry follows now."""
+        current = gates.current.get(entry.campaign)
+        return current if current and current.on_edit == "adopt" else entry.definition
 
     # -- entering -------------------------------------------------------------------------------------------------
 
@@ -76,22 +116,26 @@ class Oracle:
     def _open_doors(self, view: TickView) -> None:
         entries: list[Entry] = []
         decisions: list[Decision] = []
-        for campaign in view.snapshot.campaigns:
-            door = Door(view, self.state, campaign)
-            model = campaign.enter.model
-            for user_id in sorted(_people_in(view, model) | self.state.members(model, ever=True)):
+        for door, people in self._doors(view):
+            for user_id in people:
                 entered, decided = door.pass_through(user_id)
                 entries += entered
                 decisions += decided
         self.state.entries |= {entry.entry_id: entry for entry in entries}
         self.state.decisions += decisions
 
+    def _doors(self, view: TickView) -> Iterator[tuple[Door, list[str]]]:
+        """Each campaign's door, and the people who may stand there."""
+        for campaign in view.snapshot.campaigns:
+            model = campaign.enter.model
+            people = _people_in(view, model) | self.state.members(model, ever=True)
+            yield Door(view, self.state, campaign), sorted(people)
+
     # -- falling due ----------------------------------------------------------------------------------------------
 
     def _candidate(self, entry: Entry, gates: Gates) -> Candidate | None:
         """The entry's next step, if there is one and it is due."""
-        current = gates.current.get(entry.campaign)
-        rules = current if current and current.on_edit == "adopt" else entry.definition
+        rules = self._rules(entry, gates)
         rows = self.state.decisions_of(entry.entry_id)
         finals = [row for row in rows if row.outcome != "defer"]
         number = len(finals) + 1
@@ -117,9 +161,8 @@ class Oracle:
 
     # -- the gates ------------------------------------------------------------------------------------------------
 
-    def _decide(self, user_id: str, view: TickView) -> list[Judged]:
-        """One person's candidates through all gates, in order."""
-        gates = Gates(view)
+    def _decide(self, user_id: str, gates: Gates) -> tuple[list[Judged], list[Candidate]]:
+        """One person's candidates through the gates up to the caps: those stopped, and those that pass."""
         due = [self._candidate(entry, gates) for entry in self.state.entries_of(user_id)]
         verdicts: list[Judged] = []
 
@@ -132,13 +175,17 @@ class Oracle:
         here = [each for each in here if still_here(each, gates.window(each))]
         kept = {id(each): self._kept(each, here) for each in here}
         here = [each for each in here if still_here(each, superseded(each, kept[id(each)]))]
-        here = [each for each in here if still_here(each, gates.expiry(each))]
-        messages = self._history(user_id, view)
+        return verdicts, [each for each in here if still_here(each, gates.expiry(each))]
+
+    def _spend(self, here: list[Candidate], gates: Gates) -> list[Judged]:
+        """Everybody's candidates, one after the other, as far as caps leave room."""
+        verdicts: list[Judged] = []
+        messages = self._history(gates.view)
         for candidate in sorted(here, key=rank):
-            refusal = refuse(self.policy.frequency_caps, candidate, messages, view.now)
+            refusal = refuse(self.policy.frequency_caps, candidate, messages, gates)
             verdicts.append((candidate, refusal or withheld_or_sent(candidate)))
             if not refusal and takes_room(candidate):
-                messages.append(as_message(candidate, view.now))
+                messages.append(as_message(candidate, gates.now))
         return verdicts
 
     def _kept(self, candidate: Candidate, here: list[Candidate]) -> Candidate:
@@ -154,13 +201,20 @@ class Oracle:
                 rivals.append(other)
         return max(rivals, key=lambda each: (each.entry.entered_at, each.entry.entry_id))
 
-    def _history(self, user_id: str, view: TickView) -> list[Counted]:
+    def _history(self, view: TickView) -> list[Counted]:
         return [
-            Counted(row.message_id, row.queued_at, row.channel, row.tags, row.campaign, row.class_, is_new=False)
+            Counted(
+                row.message_id,
+                row.user_id,
+                row.queued_at,
+                row.channel,
+                row.tags,
+                row.campaign,
+                row.class_,
+                is_new=False,
+            )
             for row in self.state.messages
-            if row.user_id == user_id
-            and row.counts_toward_caps
-            and not definitely_failed(row.message_id, view.snapshot.deliveries)
+            if row.counts_toward_caps and not definitely_failed(row.message_id, view.snapshot.deliveries)
         ]
 
     # -- writing --------------------------------------------------------------------------------------------------
@@ -217,14 +271,18 @@ class Oracle:
 def tick_together(parts: Sequence[tuple[Oracle, Snapshot]], now: dt.datetime, approvals: Approvals) -> None:
     """One tick of several oracles that share the rules and the profiles model, each with its own people.
 
-    Nobody's rules look at anybody else, but for guards: they count the messages of all people together.
+    Nobody's rules look at anybody else, but for guards, which count the messages of all people together, for how long
+    occurrences are remembered, and for which exceptions are audited.
     """
-    judged = [oracle.judge(now, snapshot) for oracle, snapshot in parts]
+    earliest = min((oracle.look(now, snapshot) for oracle, snapshot in parts), default=now)
+    remembered = now - dt.timedelta(seconds=parts[0][0].policy.scan.remember) if parts else now
+    judged = [oracle.judge(now, snapshot, min(earliest, remembered)) for oracle, snapshot in parts]
     campaigns = {campaign.campaign: campaign for _, snapshot in parts for campaign in snapshot.campaigns}
     people = sum(len(snapshot.tables[oracle.policy.profiles.model]) for oracle, snapshot in parts)
+    audited = {exception for campaign in campaigns.values() for exception in campaign.exceptions}
     held = hold_back(judged, campaigns, people, approvals, now)
     for (oracle, snapshot), found in zip(parts, judged, strict=True):
-        oracle.record([guarded(each, held) for each in found], now, snapshot)
+        oracle.record([guarded(each, held) for each in found], now, snapshot, audited)
 
 
 def _people_in(view: TickView, model: str) -> set[str]:

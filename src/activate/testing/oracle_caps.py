@@ -9,15 +9,16 @@ from dataclasses import dataclass
 
 from activate.policy import FrequencyCap
 from activate.testing.oracle_clock import period_start
-from activate.testing.oracle_gates import Candidate, Verdict
+from activate.testing.oracle_gates import Candidate, Gates, Verdict
 from activate.testing.oracle_state import md5
 
 
 @dataclass(frozen=True)
 class Counted:
-    """A message of the person that caps count: from history, or (`is_new`) admitted earlier in this tick."""
+    """A message that caps count: from history, or (`is_new`) admitted earlier in this tick."""
 
     message_id: str
+    user_id: str
     at: dt.datetime
     channel: str
     tags: tuple[str, ...]
@@ -45,7 +46,10 @@ def as_message(candidate: Candidate, now: dt.datetime) -> Counted:
     """The message that the candidate would become."""
     rules = candidate.rules
     assert candidate.channel is not None
-    return Counted(message_id(candidate), now, candidate.channel, rules.tags, rules.campaign, rules.class_, is_new=True)
+    who = candidate.entry.user_id
+    return Counted(
+        message_id(candidate), who, now, candidate.channel, rules.tags, rules.campaign, rules.class_, is_new=True
+    )
 
 
 def rank(candidate: Candidate) -> tuple[bool, int, dt.datetime, str, str]:
@@ -80,15 +84,18 @@ def room_at(
 
 
 def refuse(
-    caps: Sequence[FrequencyCap], candidate: Candidate, messages: Sequence[Counted], now: dt.datetime
+    caps: Sequence[FrequencyCap], candidate: Candidate, messages: Sequence[Counted], gates: Gates
 ) -> Verdict | None:
-    """The verdict on a candidate that some cap has no room for; None where every cap has room."""
+    """The verdict on a candidate that some cap has no room for, of everybody's messages; None where every cap has room."""
     if candidate.rules.class_ == "transactional":
         return None
+    now, user_id = gates.now, candidate.entry.user_id
     own = as_message(candidate, now)
     full = []
     for index, cap in enumerate(caps):
-        counted = counted_by(cap, messages, now, candidate.cap_zone)
+        people = {user_id} if cap.by == "person" else gates.sharing(user_id, own.channel)
+        theirs = [message for message in messages if message.user_id in people]
+        counted = counted_by(cap, theirs, now, candidate.cap_zone)
         if fits(cap, own) and len(counted) >= cap.limit:
             full.append((index, cap, counted))
     if not full:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from activate.campaign import Campaign, ReEnterAfter
+from activate.testing.oracle_gates import Gates, Verdict, closing_time
 from activate.testing.oracle_state import Decision, Entry, Row, State, TickView, as_text, definitely_failed, md5
 
 TOO_LATE = ("entry", "trigger_too_late")
@@ -15,6 +16,7 @@ OUTSIDE = ("audience", "not_in_audience")
 WAITING = ("re_entry", "already_waiting")
 NOT_ELIGIBLE = ("re_entry", "not_re_eligible")
 RESTARTED = ("re_entry", "restarted")
+AT_NIGHT = ("window", "triggered_outside_window")
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,16 @@ class Door:
 
     # -- occurrences ----------------------------------------------------------------------------------------------
 
-    def occurrences(self, user_id: str) -> list[Occurrence]:
-        """The person's occurrences that were neither let in nor refused before.
+    def found(self, user_id: str) -> list[Occurrence]:
+        """The person's occurrences that this tick comes across, those that are settled among them."""
+        return self._of_trigger(user_id) if self.campaign.enter.trigger else self._of_segment(user_id)
 
-        The engine forgets after `scan.remember`; worlds are shorter than that.
-        """
-        found = self._of_trigger(user_id) if self.campaign.enter.trigger else self._of_segment(user_id)
-        settled = set(self.state.entries) | {row.entry_id for row in self.state.decisions if row.step == 0}
-        return [occurrence for occurrence in found if occurrence.entry_id not in settled]
+    def occurrences(self, user_id: str) -> list[Occurrence]:
+        """The person's occurrences that were neither let in nor refused before, as far as that is remembered."""
+        seen_from = self.view.seen_from
+        settled = {entry.entry_id for entry in self.state.entries.values() if entry.recorded_at >= seen_from}
+        settled |= {row.entry_id for row in self.state.decisions if row.step == 0 and row.decided_at >= seen_from}
+        return [occurrence for occurrence in self.found(user_id) if occurrence.entry_id not in settled]
 
     def _occurrence(
         self, user_id: str, occurrence_id: str, at: dt.datetime, loaded: dt.datetime, row: Row
@@ -132,6 +136,7 @@ class Door:
         here = self.occurrences(user_id)
         here = self._refuse(here, TOO_LATE, self._is_too_late)
         here = self._refuse(here, OUTSIDE, lambda each: self.view.not_in_audience(self.campaign, each.user_id))
+        here = self._refuse(here, AT_NIGHT, self._is_outside_window)
         here = self._compete(here, waiting)
         here = self._refuse(here, NOT_ELIGIBLE, lambda each: self._not_re_eligible(each, waiting))
         if self.campaign.is_journey and not self._is_always():
@@ -179,6 +184,13 @@ class Door:
             return False
         lateness = enter.max_lateness if enter.max_lateness is not None else self.policy.scan.max_lateness
         return occurrence.entered_at < self.now - dt.timedelta(seconds=lateness)
+
+    def _is_outside_window(self, occurrence: Occurrence) -> bool:
+        window = self.campaign.window(self.policy.time_window)
+        if window is None or window.triggered_outside == "allow":
+            return False
+        zone = Gates(self.view).window_zone(window, occurrence.user_id)
+        return not isinstance(zone, Verdict) and closing_time(window, occurrence.entered_at, zone) is None
 
     def _compete(self, here: list[Occurrence], waiting: list[Entry]) -> list[Occurrence]:
         mode = self.campaign.on_retrigger

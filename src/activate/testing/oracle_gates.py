@@ -40,6 +40,15 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Exceptional:
+    """An event that speaks against an entry's messages."""
+
+    event_id: str
+    at: dt.datetime
+    loaded_at: dt.datetime
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What a gate says when it does not let a candidate pass."""
 
@@ -121,6 +130,19 @@ class Gates:
         fallback = window.unknown_zone if window else None
         return iana_zone(self.zone_name(user_id)) or iana_zone(fallback) or zoneinfo.ZoneInfo("UTC")
 
+    def sharing(self, user_id: str, channel: str) -> set[str]:
+        """The person, and everybody else with one profile and the same address on the channel."""
+        column, key = self.policy.channels[channel].address, self.policy.profiles.key
+        keys = {as_text(row[key]) for row in self.view.rows(self.policy.profiles.model)}
+        found = {one: self.profiles(one) for one in keys if one is not None}
+        addresses = {
+            one: plain(channel, str(rows[0][column]))
+            for one, rows in found.items()
+            if len(rows) == 1 and rows[0][column] not in (None, "")
+        }
+        mine = addresses.get(user_id)
+        return {user_id} | {one for one, address in addresses.items() if address == mine}
+
     # -- the gates ------------------------------------------------------------------------------------------------
 
     def until_consent(self, candidate: Candidate) -> Verdict | None:
@@ -137,23 +159,28 @@ class Gates:
 
     def exception(self, candidate: Candidate) -> Verdict | None:
         """Whether something happened since that makes the message pointless."""
-        events = self.policy.events
         hits = [
-            (row[events.time], as_text(row[events.id]))
-            for row in self.view.rows(events.model)
-            for rule in candidate.rules.exceptions
-            if self._is_exception(candidate.entry, rule, row)
+            (event.at, event.event_id)
+            for event in self.exception_events(candidate.entry, candidate.rules.exceptions)
+            if event.at <= self.now and event.loaded_at <= self.now
         ]
         return Verdict("suppress", "exception", "exception_event", evidence=min(hits)[1]) if hits else None
+
+    def exception_events(self, entry: Entry, rules: Sequence[ExceptionEvent]) -> list[Exceptional]:
+        """What these exceptions mean for the entry: the events since it began, whenever they happen and are loaded."""
+        events = self.policy.events
+        return [
+            Exceptional(str(as_text(row[events.id])), row[events.time], row[events.loaded or events.time])
+            for row in self.view.rows(events.model)
+            if any(self._is_exception(entry, rule, row) for rule in rules)
+        ]
 
     def _is_exception(self, entry: Entry, rule: ExceptionEvent, row: Row) -> bool:
         events = self.policy.events
         at, loaded = row[events.time], row[events.loaded or events.time]
         if row[events.name] != rule.event or as_text(row[events.key]) != entry.user_id or None in (at, loaded):
             return False
-        if not (entry.entered_at <= at <= self.now and loaded <= self.now):
-            return False
-        if as_text(row[events.id]) == entry.occurrence_id:
+        if at < entry.entered_at or as_text(row[events.id]) == entry.occurrence_id:
             return False
         if not self.view.accepts(rule.where, row):
             return False
@@ -217,7 +244,7 @@ class Gates:
         window = candidate.rules.window(self.policy.time_window)
         if window is None:
             return None
-        zone = self._window_zone(window, candidate.entry.user_id)
+        zone = self.window_zone(window, candidate.entry.user_id)
         if isinstance(zone, Verdict):
             return zone
         candidate.send_by = closing_time(window, self.now, zone)
@@ -230,7 +257,8 @@ class Gates:
             return Verdict("suppress", "expiry", "expired_in_quiet_hours")
         return Verdict("defer", "window", "window_closed", retry_at=retry_at)
 
-    def _window_zone(self, window: TimeWindow, user_id: str) -> zoneinfo.ZoneInfo | Verdict:
+    def window_zone(self, window: TimeWindow, user_id: str) -> zoneinfo.ZoneInfo | Verdict:
+        """The zone whose clocks the window goes by, or why there is none."""
         if window.zone != "recipient":
             return zoneinfo.ZoneInfo(window.zone)
         name = self.zone_name(user_id)

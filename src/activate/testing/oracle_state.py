@@ -41,13 +41,17 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class TickView:
-    """One tick and all it can look at, but for the state: see `Oracle` for `models` and `predicates`."""
+    """One tick and all it can look at, but for the state: see `Oracle` for `models` and `predicates`.
+
+    `seen_from`: what was recorded of an occurrence before that is forgotten.
+    """
 
     now: dt.datetime
     snapshot: Snapshot
     policy: Policy
     models: Mapping[str, Model]
     predicates: Mapping[str, Predicate]
+    seen_from: dt.datetime = dt.datetime.min
 
     def rows(self, model: str) -> Sequence[Row]:
         """All rows of a model."""
@@ -145,6 +149,17 @@ class Membership:
     changed_at: dt.datetime
 
 
+@dataclass(frozen=True)
+class Audit:
+    """A row of `audits`."""
+
+    entry_id: str
+    message_id: str
+    kind: str
+    evidence: str
+    recorded_at: dt.datetime
+
+
 @dataclass
 class State:
     """Everything recorded so far. Nothing in it is ever changed or removed."""
@@ -153,11 +168,13 @@ class State:
     decisions: list[Decision] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     memberships: list[Membership] = field(default_factory=list)
+    audits: list[Audit] = field(default_factory=list)
     scans: dict[str, list[dt.datetime]] = field(default_factory=dict)
+    last_tick: dt.datetime | None = None
 
     def decisions_of(self, entry_id: str) -> list[Decision]:
-        """The decisions of an entry, oldest first."""
-        return [decision for decision in self.decisions if decision.entry_id == entry_id]
+        """The decisions of an entry, oldest first, without what was said at the door before it came in."""
+        return [decision for decision in self.decisions if decision.entry_id == entry_id and decision.step > 0]
 
     def entries_of(self, user_id: str, campaign: str | None = None) -> list[Entry]:
         """A person's entries, in all campaigns or in one."""

@@ -29,8 +29,9 @@ COMPARED: dict[str, tuple[str, ...]] = {
         "message_id", "entry_id", "campaign", "step", "variant", "user_id", "channel", "provider", "class", "tags",
         "expires_at", "send_by", "counts_toward_caps", "queued_at",
     ),
+    "audits": ("entry_id", "message_id", "kind", "evidence", "recorded_at"),
 }  # fmt: skip
-_KEYS = {"memberships": 4, "entries": 1, "decisions": 2, "messages": 1}
+_KEYS = {"memberships": 4, "entries": 1, "decisions": 2, "messages": 1, "audits": 4}
 
 Tables = dict[str, list[dict[str, Any]]]
 
@@ -54,8 +55,8 @@ class Difference:
 
     @property
     def user_id(self) -> str:
-        """The person that the row is about."""
-        key: str = self.row["user_id"]
+        """The person that the row is about; empty where the row names an entry only."""
+        key: str = self.row.get("user_id", "")
         return key
 
     @property
@@ -92,6 +93,7 @@ def expected_tables(states: Iterable[State]) -> Tables:
             ("entries", state.entries.values()),
             ("decisions", state.decisions),
             ("messages", state.messages),
+            ("audits", state.audits),
         ):
             for row in rows:
                 values = {**vars(row), "class": getattr(row, "class_", None)}

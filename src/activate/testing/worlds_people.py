@@ -100,8 +100,13 @@ def _loaded(rng: Random, at: dt.datetime, instants: Instants) -> dt.datetime | N
     return at if not chance(rng, 4) else max(at, one_of(rng, instants))
 
 
-def make_triggers(rng: Random, world: str, people: Sequence[Key], instants: Instants) -> list[dict[str, Any]]:
-    """Rows of a trigger model: some loaded late, some twice, some without a key or an id."""
+def make_triggers(
+    rng: Random, world: str, people: Sequence[Key], instants: Instants, moving: bool = True
+) -> list[dict[str, Any]]:
+    """Rows of a trigger model: some loaded late, some twice, some without a key or an id.
+
+    `moving`: what comes twice may come with another time.
+    """
     rows: list[dict[str, Any]] = []
     for number in range(rng.randint(4, 12)):
         at = one_of(rng, instants)
@@ -114,13 +119,13 @@ def make_triggers(rng: Random, world: str, people: Sequence[Key], instants: Inst
         }
         if rows and chance(rng, 6):
             row = _twin(rng, row, one_of(rng, rows))
-        rows.append(_as_before(row, rows))
+        rows.append(_as_before(row, rows, moving))
     return rows
 
 
-def _as_before(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _as_before(row: dict[str, Any], rows: Sequence[dict[str, Any]], moving: bool) -> dict[str, Any]:
     """The row; but the same thing at the same time is the same thing: of two versions, which one would count?"""
-    key = ("event_id", "user_id", "occurred_at")
+    key = ("event_id", "user_id", "occurred_at") if moving else ("event_id", "user_id")
     same = next((each for each in rows if all(each[name] == row[name] for name in key)), row)
     return {**same, "loaded_at": row["loaded_at"]}
 
@@ -148,7 +153,7 @@ def _event(rng: Random, row: dict[str, Any], name: str) -> Row:
 def make_events(
     rng: Random, world: str, triggers: Sequence[dict[str, Any]], people: Sequence[Key], instants: Instants
 ) -> list[Row]:
-    """Exception events: at or beside a trigger's instant, at a threshold, or the trigger's own row again."""
+    """Exception events: at or beside a trigger's instant, at a threshold, told late, or the trigger's own row again."""
     rows: list[Row] = []
     for number in range(rng.randint(0, 4)):
         name = pick(rng, "purchase", "purchase", "cancel", "visit")
@@ -161,6 +166,10 @@ def make_events(
         owner = base["user_id"] if chance(rng, 2) else one_of(rng, people)
         row = {**base, "event_id": f"{world}_e{number}", "user_id": owner, "occurred_at": at}
         rows.append(_event(rng, {**row, "loaded_at": _loaded(rng, at, instants)}, name))
+    for number, base in enumerate(triggers):
+        if base["event_id"] is not None and chance(rng, 2):  # right after the trigger, but told at the end
+            late = {"event_id": f"{world}_late{number}", "loaded_at": instants[-1]}
+            rows.append(_event(rng, {**base, **late}, "purchase"))
     return rows
 
 

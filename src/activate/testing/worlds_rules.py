@@ -41,6 +41,7 @@ def make_window(rng: Random) -> TimeWindow:
             "zone": pick(rng, "recipient", "recipient", "recipient", "Europe/Berlin"),
             "unknown_zone": pick(rng, "suppress", "Asia/Tokyo", "America/New_York"),
             "when_closed": pick(rng, "wait", "wait", "wait", "drop"),
+            "triggered_outside": pick(rng, "allow", "allow", "allow", "drop"),
             "held": pick(rng, "latest_per_campaign", "latest", "all"),
         }
     )
@@ -49,8 +50,9 @@ def make_window(rng: Random) -> TimeWindow:
 def make_cap(rng: Random, campaigns: Sequence[str]) -> FrequencyCap:
     """A frequency cap, most without filters; limit 0 is a block."""
     filters: dict[str, str] = {}
-    if chance(rng, 4):
+    if chance(rng, 3):
         filters["channel"] = pick(rng, "push", "email", "sms")
+        filters["by"] = pick(rng, "person", "address")
     if chance(rng, 4):
         filters["tag"] = pick(rng, "promotion", "news")
     if chance(rng, 8):
@@ -61,8 +63,11 @@ def make_cap(rng: Random, campaigns: Sequence[str]) -> FrequencyCap:
     return FrequencyCap.model_validate({"limit": limit, "per": one_of(rng, PERIODS), **filters})
 
 
-def make_policy(rng: Random, campaigns: Sequence[str]) -> Policy:
-    """A policy over the worlds' profiles and events. Some of `campaigns` are named by its caps."""
+def make_policy(rng: Random, campaigns: Sequence[str], long_memory: bool) -> Policy:
+    """A policy over the worlds' profiles and events. Some of `campaigns` are named by its caps.
+
+    `long_memory`: occurrences are remembered for longer than any world lasts.
+    """
     return Policy.model_validate(
         {
             "profiles": {"model": "profiles", "key": "user_id", "time_zone": None if chance(rng, 15) else "time_zone"},
@@ -92,6 +97,7 @@ def make_policy(rng: Random, campaigns: Sequence[str]) -> Policy:
                 "overlap": pick(rng, 0, 3600, 86_400),
                 "max_lateness": pick(rng, 3600, 86_400, 604_800, 604_800),
                 "settle": pick(rng, 0, 0, 0, 1800),
+                "remember": 30 * 86_400 if long_memory else pick(rng, 0, 3600),
             },
         }
     )

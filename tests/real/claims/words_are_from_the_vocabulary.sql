@@ -3,6 +3,7 @@ select decisions.entry_id, decisions.step, decisions.outcome, decisions.gate, de
 from activate.decisions
 left join (values
     (0, 'entry', 'trigger_too_late', 'suppress'), (0, 'audience', 'not_in_audience', 'suppress'),
+    (0, 'window', 'triggered_outside_window', 'suppress'),
     (0, 're_entry', 'already_waiting', 'suppress'), (0, 're_entry', 'not_re_eligible', 'suppress'),
     (0, 're_entry', 'restarted', 'suppress'), (1, 're_entry', 'restarted', 'suppress'),
     (1, 'active', 'campaign_ended', 'suppress'), (1, 'exception', 'exception_event', 'suppress'),

@@ -59,13 +59,19 @@ def expiries(scene: Scene) -> Iterator[Mistake]:
 
 
 def windows(scene: Scene) -> Iterator[Mistake]:
-    """A time window is longer than zero and at most 20 hours, and its zones are IANA names."""
+    """A window is longer than zero and at most 20 hours, its zones are IANA names; only a trigger has a moment to ask about."""
     policy = scene.project.policy
     if policy.time_window is not None:
         yield from _window(scene, None, policy.time_window)
     for campaign in scene.project.campaigns:
         if isinstance(campaign.time_window, TimeWindow):
             yield from _window(scene, campaign, campaign.time_window)
+            if campaign.time_window.triggered_outside == "drop" and campaign.enter.segment is not None:
+                message = (
+                    "people enter by a segment when a tick first finds them in it, so `triggered_outside: drop` goes by "
+                    "when dbt and ticks run, not by what people did"
+                )
+                yield scene.mistake(campaign, ("time_window", "triggered_outside"), message, severity="warning")
         if campaign.time_window is not None and campaign.class_ == "transactional":
             message = "a transactional campaign passes every window, so `time_window` has no effect"
             yield scene.mistake(campaign, ("time_window",), message, severity="warning", part="key")

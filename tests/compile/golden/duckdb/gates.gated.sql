@@ -215,14 +215,14 @@ FROM (
         AND NOT s.window_id IS NULL
         AND COALESCE(p.time_zone, '') = ''
       )
-      THEN 14
+      THEN 15
       WHEN (
         s.suppress_unknown
         AND s.window_zone IS NULL
         AND z.zone IS NULL
         AND NOT s.window_id IS NULL
       )
-      THEN 15
+      THEN 16
       WHEN (
         w2.is_open OR s.window_id IS NULL
       )
@@ -230,7 +230,7 @@ FROM (
       WHEN (
         s.drop_if_closed
       )
-      THEN 17
+      THEN 18
       WHEN (
         w2.opens_at < CASE
           WHEN s.until < o.anchor + TO_SECONDS(s.expires_seconds)
@@ -238,8 +238,8 @@ FROM (
           ELSE o.anchor + TO_SECONDS(s.expires_seconds)
         END
       )
-      THEN 16
-      ELSE 20
+      THEN 17
+      ELSE 21
     END AS BIGINT) AS verdict
   FROM (
     SELECT

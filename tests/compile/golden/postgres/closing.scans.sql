@@ -74,7 +74,7 @@ LEFT JOIN (
     ON s.step_id = g.step_id
   WHERE
     NOT s.is_last
-    OR g.verdict = 16
+    OR g.verdict = 17
     OR s.wait_if_capped
     OR s.campaign IN (
       SELECT

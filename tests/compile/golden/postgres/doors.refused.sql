@@ -10,7 +10,8 @@ INSERT INTO "activate".decisions (
   run_id,
   decided_at,
   ends_entry,
-  evidence
+  evidence,
+  zone
 )
 SELECT
   d.entry_id,
@@ -23,13 +24,18 @@ SELECT
     THEN 'entry'
     WHEN 'not_in_audience'
     THEN 'audience'
+    WHEN 'triggered_outside_window'
+    THEN 'window'
     ELSE 're_entry'
   END,
   d.refusal,
   :run_id,
   :now,
   TRUE,
-  CAST(NULL AS TEXT)
+  CAST(NULL AS TEXT),
+  o.zone
 FROM tick_door AS d
+LEFT JOIN tick_door_outside AS o
+  ON o.entry_id = d.entry_id AND d.refusal = 'triggered_outside_window'
 WHERE
   d.refusal IS NOT NULL

@@ -22,7 +22,7 @@ LEFT JOIN (
     d.entry_id
   FROM "activate".decisions AS d
   WHERE
-    d.decided_at >= :live_from AND d.outcome <> 'defer'
+    d.decided_at >= :live_from AND d.step > 0 AND d.outcome <> 'defer'
   GROUP BY
     d.entry_id
 ) AS f

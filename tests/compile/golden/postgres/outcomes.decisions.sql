@@ -64,20 +64,20 @@ FROM (
       WHEN NOT g.verdict IS NULL
       THEN g.verdict
       WHEN NOT b.entry_id IS NULL
-      THEN 18
-      WHEN g.expires_at <= :now
       THEN 19
+      WHEN g.expires_at <= :now
+      THEN 20
       WHEN y.retry_at < g.expires_at
-      THEN 21
-      WHEN NOT k.entry_id IS NULL
       THEN 22
-      WHEN NOT h.step_id IS NULL
+      WHEN NOT k.entry_id IS NULL
       THEN 23
-      WHEN g.control_group = 'global'
-      THEN 25
-      WHEN g.control_group = 'campaign'
+      WHEN NOT h.step_id IS NULL
       THEN 24
-      ELSE 26
+      WHEN g.control_group = 'global'
+      THEN 26
+      WHEN g.control_group = 'campaign'
+      THEN 25
+      ELSE 27
     END AS verdict,
     CAST(CASE
       WHEN g.verdict = 6
@@ -91,7 +91,7 @@ FROM (
       ELSE NULL
     END AS TEXT) AS evidence,
     CAST(CASE
-      WHEN g.verdict = 16
+      WHEN g.verdict = 17
       THEN g.opens_at
       WHEN y.retry_at < g.expires_at
       THEN y.retry_at
