@@ -163,7 +163,9 @@ class AudienceBook:
             size=literal(size),
         )
         ends = [int(row["seq"]) for row in rows]
-        last = self._rows("SELECT MAX(:seq) AS seq FROM audience_work AS w WHERE :sent", sent=self._sent(phase))[0]["seq"]
+        last = self._rows("SELECT MAX(:seq) AS seq FROM audience_work AS w WHERE :sent", sent=self._sent(phase))[0][
+            "seq"
+        ]
         if last is not None and (not ends or ends[-1] < int(last)):
             ends.append(int(last))
         return list(zip([0, *(end + 1 for end in ends[:-1])], ends, strict=True)) if ends else []

@@ -142,9 +142,7 @@ class DuckDB(DuckDBDialect, Warehouse):
     def query(self, statement: exp.Expr | str, parameters: Sequence[str] = ()) -> pa.Table:
         sql = self.printed(statement)
         # A relation streams its result; a DB-API result would be materialised first and copied after.
-        return self._with_memory(
-            lambda: self._connection.sql(sql, params=list(parameters) or None).to_arrow_table()
-        )
+        return self._with_memory(lambda: self._connection.sql(sql, params=list(parameters) or None).to_arrow_table())
 
     def stream(self, statement: exp.Expr, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
         with _errors():

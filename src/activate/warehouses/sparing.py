@@ -51,12 +51,11 @@ class Sparing:
             return self._raise(connection)
 
     def _lower(self, connection: duckdb.DuckDBPyConnection) -> None:
-        found = connection.execute(
+        limit, threads, directory = connection.execute(
             "SELECT current_setting('memory_limit'), current_setting('threads'), current_setting('temp_directory')"
-        ).fetchone()
-        assert found is not None
-        wanted = _PER_THREAD * max(_LEAST_THREADS, int(found[1]))
-        if found[2] and wanted < _mebibytes(str(found[0])):
+        ).fetchall()[0]
+        wanted = _PER_THREAD * max(_LEAST_THREADS, int(threads))
+        if directory and wanted < _mebibytes(str(limit)):
             with contextlib.suppress(duckdb.OutOfMemoryException):  # somebody needs more at this moment
                 connection.execute(f"SET GLOBAL memory_limit = '{wanted}MiB'")
                 self._is_low = True
@@ -64,7 +63,8 @@ class Sparing:
     def _raise(self, connection: duckdb.DuckDBPyConnection) -> bool:
         was_low, self._is_low = self._is_low, False
         if was_low:
-            connection.execute("RESET GLOBAL memory_limit")
+            with contextlib.closing(connection.cursor()) as own:  # the other's transaction may have failed
+                own.execute("RESET GLOBAL memory_limit")
         return was_low
 
 
