@@ -95,11 +95,12 @@ FROM audience_touched AS t
 """
 
 # Of the people who share an identifier one stands for it: one who is wanted, if there is one. An excluded person
-# bars the identifier, whoever else has it.
+# bars the identifier, whoever else has it. (Rows without an identifier count for nothing: a condition on it would be
+# worked out beside the identifier itself, which is most of the work.)
 _DOUBLED_MEMBERS = """
 SELECT s.member, COALESCE(MIN(CASE WHEN s.left_out IS NULL AND s.problem IS NULL THEN s.user_id END), MIN(s.user_id))
   AS keeper, MAX(CASE WHEN s.left_out = 'excluded' THEN 1 ELSE 0 END) AS barred
-FROM (:source) AS s WHERE NOT s.member IS NULL GROUP BY s.member HAVING COUNT(*) > 1
+FROM (:source) AS s GROUP BY s.member HAVING COUNT(s.member) > 1
 """
 
 _DOUBLED_KEYS = (
