@@ -3,7 +3,7 @@
 The same rows are asked and sent by all, one right after the other. drt-core and dlt run in environments of their own
 (benchmarks/peer_drt.py and peer_dlt.py say how to make them); left out where they are not named.
 
-    python benchmarks/audiences.py diff --members 10000000
+    python benchmarks/audiences.py diff --members 10000000 [--hashed]
     python benchmarks/audiences.py send --members 100000 --drt /tmp/drt/bin/python --dlt /tmp/dlt/bin/python
     python benchmarks/audiences.py memory --sizes 100000 1000000 10000000
 """
@@ -40,7 +40,13 @@ def project(url: str, **keys: Any) -> Any:
         "channels": {"email": {"address": "user_id", "provider": "none"}},
         "destinations": {"crm": {"type": "webhook", "url": url, "secret": SECRET, "batch": BATCH, "concurrency": 4}},
     })  # fmt: skip
-    columns = {"user_id": "varchar", "first_name": "varchar", "ltv": "decimal(10,2)", "orders": "integer"}
+    columns = {
+        "user_id": "varchar",
+        "email": "varchar",
+        "first_name": "varchar",
+        "ltv": "decimal(10,2)",
+        "orders": "integer",
+    }
     model = Model("members", Relation("main", "members"), kind="segment", key="user_id", columns=columns)
     fields = {"first_name": "first_name", "lifetime_value": "ltv", "orders": "orders"}
     audience = Audience.model_validate(
@@ -56,7 +62,8 @@ def prepare(path: str, members: int) -> None:
     with duckdb.connect(path) as connection:
         connection.execute("SET preserve_insertion_order = false")
         connection.execute(f"""
-            CREATE OR REPLACE TABLE members AS SELECT 'user_' || n AS user_id, 'Ann' || (n % 1000) AS first_name,
+            CREATE OR REPLACE TABLE members AS SELECT 'user_' || n AS user_id, 'ann' || n || '@example.com' AS email,
+              'Ann' || (n % 1000) AS first_name,
               CAST((n % 5000) / 8.0 AS DECIMAL(10, 2)) AS ltv, CAST(n % 7 AS INTEGER) AS orders FROM range({members}) AS g(n)
         """)
 
@@ -69,20 +76,26 @@ def change(path: str) -> None:
         connection.execute("""
             CREATE OR REPLACE TABLE members AS
             SELECT CASE WHEN n % 200 = 7 THEN user_id || '_new' ELSE user_id END AS user_id,
+              CASE WHEN n % 200 = 7 THEN 'new_' || email ELSE email END AS email,
               CASE WHEN n % 100 = 3 THEN first_name || '!' ELSE first_name END AS first_name, ltv, orders
             FROM (SELECT *, CAST(substr(user_id, 6) AS BIGINT) AS n FROM members)
         """)
 
 
-def diff(members: int, rounds: int) -> None:
-    """Print how long the diff takes, and DuckDB's own full joins over the same rows."""
+def diff(members: int, rounds: int, hashed: bool) -> None:
+    """Print how long the diff takes, and DuckDB's own full joins over the same rows.
+
+    `hashed`: people are known by the SHA-256 of their address, which DuckDB's own joins then compute as well.
+    """
     from activate import syncing
     from activate.warehouses.duckdb import DuckDB
 
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/diff.duckdb"
         prepare(path, members)
-        rules = project("http://localhost:1/", first_run="baseline")
+        by = {"identify_by": {"column": "email", "hash": "sha256", "normalise": "email"}} if hashed else {}
+        key = "sha256(lower(trim(s.email)))" if hashed else "s.user_id"
+        rules = project("http://localhost:1/", first_run="baseline", **by)
         warehouse = DuckDB.open(path, settings={"threads": "2"})
         began = time.perf_counter()
         report = syncing.sync(warehouse, rules, list(rules.audiences), NOON)[0]
@@ -97,15 +110,17 @@ def diff(members: int, rounds: int) -> None:
         warehouse.close()
         change(path)
         bare = f"""
-            CREATE OR REPLACE TEMP TABLE bare AS SELECT COALESCE(s.user_id, a.member) AS member, s.first_name, s.ltv, s.orders,
+            CREATE OR REPLACE TEMP TABLE bare AS SELECT COALESCE(s.known, a.member) AS member, s.first_name, s.ltv, s.orders,
               CASE WHEN s.user_id IS NULL THEN 'remove' WHEN a.member IS NULL THEN 'add' ELSE 'update' END AS change
-            FROM (SELECT *, {HASH} AS row_hash FROM (SELECT *, CAST(ltv AS TEXT) AS l, CAST(orders AS TEXT) AS o FROM members)) AS s
-            FULL JOIN activate.audience_members AS a ON a.member = s.user_id
+            FROM (SELECT *, {HASH} AS row_hash, {key} AS known
+                  FROM (SELECT *, CAST(ltv AS TEXT) AS l, CAST(orders AS TEXT) AS o FROM members) AS s) AS s
+            FULL JOIN activate.audience_members AS a ON a.member = s.known
             WHERE s.user_id IS NULL OR a.member IS NULL OR a.row_hash <> s.row_hash
         """
-        alone = """
-            CREATE OR REPLACE TEMP TABLE alone AS SELECT COALESCE(s.user_id, a.member) AS member, s.first_name, s.ltv, s.orders
-            FROM members AS s FULL JOIN activate.audience_members AS a ON a.member = s.user_id
+        alone = f"""
+            CREATE OR REPLACE TEMP TABLE alone AS SELECT COALESCE(s.known, a.member) AS member, s.first_name, s.ltv, s.orders
+            FROM (SELECT s.*, {key} AS known FROM members AS s) AS s
+            FULL JOIN activate.audience_members AS a ON a.member = s.known
             WHERE s.user_id IS NULL OR a.member IS NULL
         """
         best: dict[str, float] = {}
@@ -219,13 +234,14 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["diff", "send", "memory"])
     parser.add_argument("--members", type=int)
+    parser.add_argument("--hashed", action="store_true", help="of `diff`: people are known by a hash of their address")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--drt", help="the Python of an environment with drt-core")
     parser.add_argument("--dlt", help="the Python of an environment with dlt")
     parser.add_argument("--sizes", type=int, nargs="*", default=[100_000, 1_000_000, 10_000_000])
     chosen = parser.parse_args(arguments)
     if chosen.what == "diff":
-        diff(chosen.members or 10_000_000, chosen.rounds)
+        diff(chosen.members or 10_000_000, chosen.rounds, chosen.hashed)
     elif chosen.what == "send":
         send(chosen.members or 100_000, chosen.rounds, chosen.drt, chosen.dlt)
     else:

@@ -196,7 +196,7 @@ def open_audience(
     """
     connection = warehouse.clone()
     lease = f"audience.{project.policy.state.schema_}.{audience.audience}"
-    with contextlib.closing(connection), connection.lock(lease, wait_seconds):
+    with contextlib.closing(connection), connection.lock(lease, wait_seconds), connection.sparing():
         opened = _open(connection, project, audience, now, full, True)
         try:
             yield opened

@@ -95,11 +95,12 @@ FROM audience_touched AS t
 """
 
 # Of the people who share an identifier one stands for it: one who is wanted, if there is one. An excluded person
-# bars the identifier, whoever else has it.
+# bars the identifier, whoever else has it. (Rows without an identifier count for nothing: a condition on it would be
+# worked out beside the identifier itself, which is most of the work.)
 _DOUBLED_MEMBERS = """
 SELECT s.member, COALESCE(MIN(CASE WHEN s.left_out IS NULL AND s.problem IS NULL THEN s.user_id END), MIN(s.user_id))
   AS keeper, MAX(CASE WHEN s.left_out = 'excluded' THEN 1 ELSE 0 END) AS barred
-FROM (:source) AS s WHERE NOT s.member IS NULL GROUP BY s.member HAVING COUNT(*) > 1
+FROM (:source) AS s GROUP BY s.member HAVING COUNT(s.member) > 1
 """
 
 _DOUBLED_KEYS = (
@@ -125,7 +126,7 @@ class ChangeSet:
     """The statements that compute one audience's change set into `audience_work`.
 
     `audience_work` has a row for each member who is not as the destination holds them, and for each person who cannot be
-    or is not to be sent: seq, member, user_id, verdict (`add`, `update`, `remove`, `remapped`, `refused`, `invalid`,
+    or is not to be sent: seq (but see `Dialect.row_number`), member, user_id, verdict (`add`, `update`, `remove`, `remapped`, `refused`, `invalid`,
     `left_out`), reason, row_hash, attempts, and a column per field, named f0, f1, … in the order of `fields`.
     """
 
@@ -184,7 +185,7 @@ class ChangeSet:
         Where members are held, most rows are as they were: the comparison then carries keys and hashes alone, and the
         fields are looked up for those who differ.
         """
-        numbered = exp.select(exp.alias_(exp.Window(this=exp.RowNumber()), "seq"))
+        numbered = self._numbered()
         if not self.held.generation and not self.held.has_later:
             compared = self._compared(has_doubled_keys, has_doubled_members, values=True)
             whole = numbered.select("v.*").from_(compared.subquery("v")).where("NOT v.verdict IS NULL")
@@ -218,8 +219,8 @@ class ChangeSet:
 
     def undo(self, run_id: str) -> exp.Expr:
         """`audience_work` with the inverse of a run; `kept` are updates, whose old values are nowhere kept."""
-        found = exp.select(
-            exp.alias_(exp.Window(this=exp.RowNumber()), "seq"), "u.member", "u.user_id", "u.verdict",
+        found = self._numbered().select(
+            "u.member", "u.user_id", "u.verdict",
             "CAST(NULL AS TEXT) AS reason", "CAST(NULL AS TEXT) AS row_hash", "0 AS attempts",
         ).from_(tree(_UNDONE, **self.constants, undone=literal(run_id)).subquery("u"))  # fmt: skip
         for model, alias in ((self.source.segment, "t"), (self.source.profiles(), "p")):
@@ -231,6 +232,15 @@ class ChangeSet:
         # Whoever may not be there any more is not brought back.
         found = found.where(exp.or_("u.verdict <> 'add'", exp.paren(barred).is_(exp.null())))
         return self._point(create(WORK, found))
+
+    def _numbered(self) -> exp.Select:
+        """The beginning of a query whose rows are numbered as `seq`, where the warehouse does not do so by itself.
+
+        A window keeps all rows in memory before the first is written, and DuckDB's numbers them in one thread.
+        """
+        if self.dialect.row_number is not None:
+            return exp.select()
+        return exp.select(exp.alias_(exp.Window(this=exp.RowNumber()), "seq"))
 
     def _step(self, name: str, doc: str, query: exp.Expr, table: str) -> Step:
         return Step(name, doc, self._point(create(table, query)), table)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -135,11 +135,11 @@ class _Posted:
     page: PageRange
     wave: int
     rows: pa.RecordBatch
-    answers: list[Future[list[_Told]]]
+    lanes: list[Future[list[_Told]]]
 
     def wait(self) -> list[_Told]:
-        """What became of it."""
-        return [told for answer in self.answers for told in answer.result()]
+        """What became of it, batch by batch."""
+        return sorted((told for lane in self.lanes for told in lane.result()), key=lambda told: told.start)
 
 
 class Sync:
@@ -159,6 +159,7 @@ class Sync:
         self._progress = on_progress
         self._deadline = deadline  # the clock's monotonic seconds; nothing is begun after it
         limits = destination.limits
+        self._compresses = destination.abilities.compresses
         self._scrub = Scrubber(destination)
         self._pace = pace or Pace(limits.per_second, self._clock.monotonic, self._clock.sleep)
         self.breaker = Breaker(max(5, 3 * limits.concurrency), self._scrub.text)
@@ -237,12 +238,21 @@ class Sync:
                 wave += 1
 
     def _post(self, pool: ThreadPoolExecutor, phase: str, rows: pa.RecordBatch) -> list[Future[list[_Told]]]:
+        """Begin to post a page. Each thread takes one batch after the other: to be woken for each costs as much as HTTP."""
         size = self._destination.batch_of(_kind(phase))
-        futures: list[Future[list[_Told]]] = []
         page = self._changes(phase, rows)
-        for start in range(0, rows.num_rows, size):
-            futures.append(pool.submit(self._hand_over, page.slice(start, size), start))
-        return futures
+        starts = deque(range(0, rows.num_rows, size))
+
+        def lane() -> list[_Told]:
+            told: list[_Told] = []
+            while True:
+                try:
+                    start = starts.popleft()
+                except IndexError:
+                    return told
+                told += self._hand_over(page.slice(start, size), start)
+
+        return [pool.submit(lane) for _ in range(min(len(starts), self._destination.limits.concurrency))]
 
     def _record(self, posted: _Posted, told: list[_Told]) -> None:
         """Record a page's outcomes: the commonest status for all, the others row by row. No secret gets through."""
@@ -412,7 +422,7 @@ class Sync:
         with self._count:
             self.sent.requests += 1
         if isinstance(request, HttpRequest):
-            if self._destination.abilities.compresses:
+            if self._compresses:
                 request = compressed(request)
             posted_at = int(self._clock.now().replace(tzinfo=dt.UTC).timestamp())
             request = self._destination.sign(self._tokens.authorize(request, posted_at, carrier.carry), posted_at)

@@ -103,7 +103,9 @@ class AudienceBook:
         self._run_id = run_id
         self._now = now
         self._max_attempts = project.policy.delivery.max_attempts
+        self._seq = exp.column(warehouse.row_number or "seq", table="w")
         self._parts: dict[str, exp.Expr] = {
+            "seq": self._seq,
             "audience": literal(audience.audience),
             "destination": literal(audience.destination),
             "mapping": literal(audience.mapping_version),
@@ -155,24 +157,24 @@ class AudienceBook:
     def pages(self, phase: str, size: int) -> list[tuple[int, int]]:
         """Ranges of `seq` (first, last) with `size` rows of the phase each."""
         rows = self._rows(
-            "SELECT n.seq FROM (SELECT w.seq, ROW_NUMBER() OVER (ORDER BY w.seq) AS place FROM audience_work AS w "
+            "SELECT n.seq FROM (SELECT :seq AS seq, ROW_NUMBER() OVER (ORDER BY :seq) AS place FROM audience_work AS w "
             "WHERE :sent) AS n WHERE MOD(n.place, :size) = 0 ORDER BY n.seq",
             sent=self._sent(phase),
             size=literal(size),
         )
         ends = [int(row["seq"]) for row in rows]
-        last = self._rows("SELECT MAX(w.seq) AS seq FROM audience_work AS w WHERE :sent", sent=self._sent(phase))[0][
+        last = self._rows("SELECT MAX(:seq) AS seq FROM audience_work AS w WHERE :sent", sent=self._sent(phase))[0][
             "seq"
         ]
         if last is not None and (not ends or ends[-1] < int(last)):
             ends.append(int(last))
-        return list(zip([1, *(end + 1 for end in ends[:-1])], ends, strict=True)) if ends else []
+        return list(zip([0, *(end + 1 for end in ends[:-1])], ends, strict=True)) if ends else []
 
     def rows(self, phase: str, page: tuple[int, int], columns: Mapping[str, exp.Expr]) -> pa.RecordBatch:
         """The rows of a page as one record batch: `_seq`, then `columns` (expressions over `audience_work AS w`)."""
-        query = exp.select("w.seq AS _seq").from_("audience_work AS w")
+        query = exp.select(exp.alias_(self._seq, "_seq")).from_("audience_work AS w")
         query = query.select(*(exp.alias_(part, name, quoted=True) for name, part in columns.items()))
-        query = query.where(self._range(phase, page)).order_by("w.seq")
+        query = query.where(self._range(phase, page)).order_by(self._seq)
         found = self.warehouse.query(query).combine_chunks()
         batches = found.to_batches()
         return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=found.schema)
@@ -206,7 +208,9 @@ class AudienceBook:
         source = exp.to_table("audience_work", alias="w")
         query = exp.select().from_(source).where(self._range(phase, page))
         if with_refusals:
-            query = query.join("audience_refusals AS x", on="x.seq = w.seq", join_type="left")
+            query = query.join(
+                "audience_refusals AS x", on=exp.column("seq", table="x").eq(self._seq), join_type="left"
+            )
             status_of, code_of, error_of = (
                 exp.func("COALESCE", exp.column(name, table="x"), part)
                 if name == "status"
@@ -431,10 +435,9 @@ class AudienceBook:
         return exp.paren(sqlglot.condition(_PHASES[phase], dialect="duckdb"))
 
     def _range(self, phase: str, page: tuple[int, int]) -> exp.Expr:
-        seq = exp.column("seq", table="w")
         return exp.and_(
-            exp.GTE(this=seq, expression=literal(page[0])),
-            exp.LTE(this=seq.copy(), expression=literal(page[1])),
+            exp.GTE(this=self._seq.copy(), expression=literal(page[0])),
+            exp.LTE(this=self._seq.copy(), expression=literal(page[1])),
             self._sent(phase),
         )
 

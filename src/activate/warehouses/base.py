@@ -49,6 +49,14 @@ class Warehouse(Dialect, abc.ABC):
         Raises LeaseHeldError when it is not free within `wait_seconds`.
         """
 
+    @contextlib.contextmanager
+    def sparing(self) -> Iterator[None]:
+        """For the block, keep what the warehouse holds in this process's memory small. Does nothing by default.
+
+        Blocks may overlap, in several threads. A statement that needs more gets it.
+        """
+        yield
+
     # -- statements -----------------------------------------------------------------------------------------------
 
     @abc.abstractmethod

@@ -24,6 +24,9 @@ class Dialect:
     any_decimal: ClassVar[str] = "DECIMAL(38, 9)"
     # Whether a primary key is an index, and does not hinder updates in the transaction that made the row.
     indexes_keys: ClassVar[bool] = False
+    # The pseudo-column that numbers the rows of a table nobody deletes from, so that nothing has to be numbered; None: there
+    # is none that a range of rows is found by.
+    row_number: ClassVar[str | None] = None
 
     def sql(self, statement: exp.Expr, pretty: bool = False) -> str:
         """Print a statement in this warehouse's dialect.
@@ -93,6 +96,7 @@ class Dialect:
 
 class DuckDBDialect(Dialect):
     dialect = "duckdb"
+    row_number = "rowid"
 
     def storage(self, column: Column) -> list[exp.Expr]:
         # DuckDB looks for the best compression of every column as it is written. For ids there is hardly any to be

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -17,6 +17,9 @@ from activate.errors import Cause, LeaseHeldError, SettingsError, WarehouseError
 from activate.project import Relation
 from activate.warehouses.base import Warehouse, hide_quoted
 from activate.warehouses.dialect import DuckDBDialect
+from activate.warehouses.sparing import Sparing
+
+Answer = TypeVar("Answer")
 
 _HELD = "Could not set lock on file"
 
@@ -27,9 +30,10 @@ class DuckDB(DuckDBDialect, Warehouse):
     name: ClassVar[str] = "duckdb"
     one_process: ClassVar[bool] = True
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, path: str) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: str, sparing: Sparing) -> None:
         self._connection = connection
         self._path = path
+        self._sparing = sparing
         self._in_transaction = False
         # A fetched stream in UTC needs no session zone, but comparisons of TIMESTAMPTZ with TIMESTAMP do.
         self._connection.execute("SET TimeZone = 'UTC'")
@@ -68,7 +72,7 @@ class DuckDB(DuckDBDialect, Warehouse):
             # the file yet is held in memory. (Set, not configured: two connections of one process to a file must have the
             # same configuration.)
             connection.execute("SET GLOBAL checkpoint_threshold = '32MB'")
-        warehouse = cls(connection, path)
+        warehouse = cls(connection, path, Sparing(path, is_set="memory_limit" in (settings or {})))
         for target, alias, read_only in attach:
             options = " (READ_ONLY)" if read_only else ""
             quoted = exp.to_identifier(alias, quoted=True).sql("duckdb")
@@ -79,18 +83,26 @@ class DuckDB(DuckDBDialect, Warehouse):
         self._connection.close()
 
     def clone(self) -> DuckDB:
-        return DuckDB(self._connection.cursor(), self._path)
+        return DuckDB(self._connection.cursor(), self._path, self._sparing)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         self._run("BEGIN")
+        self._in_transaction = True
         try:
             yield
+            self._run("COMMIT")
         except BaseException:
             with contextlib.suppress(duckdb.Error):  # a failed COMMIT has already rolled back
                 self._connection.execute("ROLLBACK")
             raise
-        self._run("COMMIT")
+        finally:
+            self._in_transaction = False
+
+    @contextlib.contextmanager
+    def sparing(self) -> Iterator[None]:
+        with self._sparing.hold(self._connection):
+            yield
 
     @contextlib.contextmanager
     def lock(self, name: str, wait_seconds: float) -> Iterator[None]:
@@ -128,9 +140,9 @@ class DuckDB(DuckDBDialect, Warehouse):
         self._run(self.printed(statement))
 
     def query(self, statement: exp.Expr | str, parameters: Sequence[str] = ()) -> pa.Table:
-        with _errors():
-            # A relation streams its result; a DB-API result would be materialised first and copied after.
-            return self._connection.sql(self.printed(statement), params=list(parameters) or None).to_arrow_table()
+        sql = self.printed(statement)
+        # A relation streams its result; a DB-API result would be materialised first and copied after.
+        return self._with_memory(lambda: self._connection.sql(sql, params=list(parameters) or None).to_arrow_table())
 
     def stream(self, statement: exp.Expr, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
         with _errors():
@@ -174,8 +186,18 @@ class DuckDB(DuckDBDialect, Warehouse):
         return found
 
     def _run(self, sql: str, parameters: Sequence[object] | None = None) -> duckdb.DuckDBPyConnection:
+        return self._with_memory(lambda: self._connection.execute(sql, parameters))
+
+    def _with_memory(self, run: Callable[[], Answer]) -> Answer:
+        """Run a statement, again without the limit of `sparing` if it does not do with that."""
         with _errors():
-            return self._connection.execute(sql, parameters)
+            try:
+                return run()
+            except duckdb.OutOfMemoryException:
+                # Without a transaction the statement has done nothing; within one, all of it is to be done again.
+                if not self._sparing.lift(self._connection) or self._in_transaction:
+                    raise
+                return run()
 
 
 @contextlib.contextmanager
