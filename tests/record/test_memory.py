@@ -9,7 +9,6 @@ import pytest
 from sqlglot import exp
 
 from activate.errors import WarehouseError
-from activate.warehouses import sparing
 from activate.warehouses.duckdb import DuckDB
 
 # One text of some 30 MB, which cannot be written to a file in parts.
@@ -64,19 +63,28 @@ def test_what_has_no_file_to_write_to_is_left_alone(tmp_path: Path, settings: di
     warehouse.close()
 
 
-def test_a_statement_that_needs_more_gets_it(warehouse: DuckDB, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sparing, "_PER_THREAD", 12)
+def test_of_several_wishes_the_highest_holds(warehouse: DuckDB) -> None:
     before = limit(warehouse)
-    with warehouse.sparing():
+    with warehouse.sparing(64):
+        assert limit(warehouse) == "128.0 MiB"
+        with warehouse.sparing():
+            assert limit(warehouse) == "256.0 MiB"
+            with warehouse.sparing(64):
+                assert limit(warehouse) == "256.0 MiB"
+    assert limit(warehouse) == before
+
+
+def test_a_statement_that_needs_more_gets_it(warehouse: DuckDB) -> None:
+    before = limit(warehouse)
+    with warehouse.sparing(12):
         assert limit(warehouse) == "24.0 MiB"
         warehouse.execute(LARGE)
         assert limit(warehouse) == before
     assert warehouse.scalar(exp.select("n").from_("large")) == 30_888_889
 
 
-def test_a_transaction_that_needs_more_fails_once(warehouse: DuckDB, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sparing, "_PER_THREAD", 12)
-    with warehouse.sparing():
+def test_a_transaction_that_needs_more_fails_once(warehouse: DuckDB) -> None:
+    with warehouse.sparing(12):
         with pytest.raises(WarehouseError, match="Out of Memory") as told, warehouse.transaction():
             warehouse.execute(LARGE)
         assert (told.value.cause, told.value.code) == ("conflict", "duckdb_outofmemory")

@@ -35,6 +35,7 @@ _BEGINNING = dt.datetime(1900, 1, 1)
 _DELIVERED = "delivered"
 PAGE = "deliver_page"
 PAGE_SIZE = 50_000
+_MEMORY = 64  # MiB a thread: pages are small, and nothing larger is asked for
 _COUNTED = 100_000  # messages whose ids are held in memory to count what is open
 _FIRST_PAGE = 10_000  # small, so that something is under way while the next is being made
 _SCHEMA = pa.schema(
@@ -199,7 +200,7 @@ class Outbox:
         # The connection that claims holds the lease, so who has lost the lease can claim nothing more.
         self._writer = self._warehouse.clone()
         lease = f"deliver.{self._schema}.{self._provider}"
-        with contextlib.closing(self._writer), self._writer.lock(lease, wait_seconds):
+        with contextlib.closing(self._writer), self._writer.lock(lease, wait_seconds), self._warehouse.sparing(_MEMORY):
             self._since = self._watermark()
             try:
                 yield

@@ -50,11 +50,13 @@ class Warehouse(Dialect, abc.ABC):
         """
 
     @contextlib.contextmanager
-    def sparing(self) -> Iterator[None]:
+    def sparing(self, per_thread: int = 128) -> Iterator[None]:
         """For the block, keep what the warehouse holds in this process's memory small. Does nothing by default.
 
+        `per_thread`: MiB, by default what DuckDB's guide to performance asks for (125 MB).
         Blocks may overlap, in several threads. A statement that needs more gets it.
         """
+        del per_thread
         yield
 
     # -- statements -----------------------------------------------------------------------------------------------

@@ -100,8 +100,8 @@ class DuckDB(DuckDBDialect, Warehouse):
             self._in_transaction = False
 
     @contextlib.contextmanager
-    def sparing(self) -> Iterator[None]:
-        with self._sparing.hold(self._connection):
+    def sparing(self, per_thread: int = 128) -> Iterator[None]:
+        with self._sparing.hold(self._connection, per_thread):
             yield
 
     @contextlib.contextmanager

@@ -10,39 +10,39 @@ from pathlib import Path
 
 import duckdb
 
-_PER_THREAD, _LEAST_THREADS = 128, 2  # MiB; DuckDB's guide to performance asks for 125 MB a thread
+_LEAST_THREADS = 2
 _UNITS = {"bytes": 2**-20, "kib": 2**-10, "mib": 1, "gib": 2**10, "tib": 2**20}
 
 
 class Sparing:
     """The memory limit of one open database file, shared by its connections.
 
-    While anybody is sparing, the limit is 128 MiB a thread (256 MiB at least), unless it is lower, or DuckDB has no
-    file to write to what it cannot keep. What the settings say stands.
+    While anybody is sparing, the limit is so many MiB a thread, of two at least (of several wishes the highest), unless it
+    is lower, or DuckDB has no file to write to what it cannot keep. What the settings say stands.
     """
 
     def __init__(self, path: str, is_set: bool) -> None:
         self._may = not is_set and Path(path).is_file()
         self._lock = threading.Lock()
-        self._users = 0
-        self._is_low = False
+        self._wishes: list[int] = []
+        self._low = 0  # MiB; 0 while the limit is not ours
 
     @contextlib.contextmanager
-    def hold(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    def hold(self, connection: duckdb.DuckDBPyConnection, per_thread: int) -> Iterator[None]:
         """Hold the limit low for the block; blocks may overlap, in several threads."""
         if not self._may:
             yield
             return
         with self._lock:
-            self._users += 1
-            if self._users == 1:
+            self._wishes.append(per_thread)
+            if len(self._wishes) == 1 or self._low > 0:
                 self._lower(connection)
         try:
             yield
         finally:
             with self._lock:
-                self._users -= 1
-                if not self._users:
+                self._wishes.remove(per_thread)
+                if not self._wishes:
                     self._raise(connection)
 
     def lift(self, connection: duckdb.DuckDBPyConnection) -> bool:
@@ -54,14 +54,14 @@ class Sparing:
         limit, threads, directory = connection.execute(
             "SELECT current_setting('memory_limit'), current_setting('threads'), current_setting('temp_directory')"
         ).fetchall()[0]
-        wanted = _PER_THREAD * max(_LEAST_THREADS, int(threads))
-        if directory and wanted < _mebibytes(str(limit)):
+        wanted = max(self._wishes) * max(_LEAST_THREADS, int(threads))
+        if directory and (self._low < wanted if self._low else wanted < _mebibytes(str(limit))):
             with contextlib.suppress(duckdb.OutOfMemoryException):  # somebody needs more at this moment
                 connection.execute(f"SET GLOBAL memory_limit = '{wanted}MiB'")
-                self._is_low = True
+                self._low = wanted
 
     def _raise(self, connection: duckdb.DuckDBPyConnection) -> bool:
-        was_low, self._is_low = self._is_low, False
+        was_low, self._low = self._low > 0, 0
         if was_low:
             with contextlib.closing(connection.cursor()) as own:  # the other's transaction may have failed
                 own.execute("RESET GLOBAL memory_limit")
