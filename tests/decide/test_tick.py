@@ -182,7 +182,7 @@ def test_rows_that_nobody_can_have_are_counted_and_the_others_go_on(warehouse: W
     shop.run(warehouse, "INSERT INTO analytics.carts (user_id, cart_value) VALUES ('1', 500)")
     tick = decide(warehouse, shop.rules(), shop.at("10:10"))
     assert tick.invalid["carts"] >= 1
-    assert tick.entered["cart"] == 5
+    assert tick.entered["cart"] == 4, "one was asked at a closed hour of hers"
 
 
 def test_two_rows_of_one_event_are_one_occurrence(warehouse: Warehouse) -> None:
@@ -212,7 +212,7 @@ def test_odd_numbers_are_let_in_by_the_where_and_kept_as_valid_json(warehouse: W
     import json
 
     replay(warehouse, "10:00")
-    shop.cart(warehouse, 77, "2", shop.at("10:07"), value=value)
+    shop.cart(warehouse, 77, "3", shop.at("10:07"), value=value)
     replay(warehouse, "10:10")
     entry = next(
         row for row in shop.rows(warehouse, "entries") if row["occurrence_id"] == "77" and row["campaign"] == "cart"
@@ -234,7 +234,9 @@ def test_a_model_that_lost_its_key_column_stops_the_tick_and_loses_nothing(wareh
         replay(warehouse, "10:10")
     assert shop.state(warehouse) == before
     shop.run(warehouse, "ALTER TABLE analytics.carts RENAME COLUMN customer TO user_id")
-    assert decide(warehouse, shop.rules(), shop.at("10:20")).entered["cart"] == 5
+    assert decide(warehouse, shop.rules(), shop.at("10:20")).entered["cart"] == 4, (
+        "one was asked at a closed hour of hers"
+    )
 
 
 def test_a_missing_model_is_named(warehouse: Warehouse) -> None:
@@ -262,7 +264,7 @@ def test_a_lost_connection_is_an_error_and_the_next_tick_goes_on(uri: str) -> No
     with pytest.raises(WarehouseError):
         replay(warehouse, "10:10")
     fresh = shop.connect(uri)
-    assert decide(fresh, shop.rules(), shop.at("10:10")).entered["cart"] == 5
+    assert decide(fresh, shop.rules(), shop.at("10:10")).entered["cart"] == 4, "one was asked at a closed hour of hers"
     fresh.close()
 
 

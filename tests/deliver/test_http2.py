@@ -20,9 +20,10 @@ from apple import Apple, Seen, Talk, apple, certificate, take
 from post_office import MakeOffice
 from tests.providers.vendors import apns
 
+from activate.deliver.batches import Batch
 from activate.deliver.carry import InDoubt, NotTaken
 from activate.deliver.crew import Crew
-from activate.deliver.hand_over import Batch, Clock, Line
+from activate.deliver.hand_over import Clock, Line
 from activate.deliver.http2 import Http2Carrier
 from activate.deliver.send import carrier_for
 from activate.errors import SettingsError

@@ -186,6 +186,9 @@ class History:
         except Killed:
             # The wave that was under way has no outcome on our side: all of its rows are in doubt.
             service.forget({member for member, _ in service.told})
+            # A page is claimed as a whole: who was claimed may have been sent, for all that the state can know.
+            claimed = self.town.rows("SELECT user_id FROM state.audience_changes WHERE status = 'claimed'")
+            service.ever_sent.update(row["user_id"] for row in claimed)
             service.told.clear()
             self.town.audiences = dict(self.town.audiences)
         service.recorded()
