@@ -188,18 +188,26 @@ class ChangeSet:
         numbered = self._numbered()
         if not self.held.generation and not self.held.has_later:
             compared = self._compared(has_doubled_keys, has_doubled_members, values=True)
-            whole = numbered.select("v.*").from_(compared.subquery("v")).where("NOT v.verdict IS NULL")
+            whole = (
+                numbered.select("v.*")
+                .from_(compared.subquery("v", copy=False))
+                .where("NOT v.verdict IS NULL", copy=False)
+            )
             yield self._step("audience.work", "The change set.", whole, WORK)
             return
         compared = self._compared(has_doubled_keys, has_doubled_members, values=False)
-        changed = exp.select("v.*").from_(compared.subquery("v")).where("NOT v.verdict IS NULL OR v.side <> 'both'")
+        changed = (
+            exp.select("v.*")
+            .from_(compared.subquery("v", copy=False))
+            .where("NOT v.verdict IS NULL OR v.side <> 'both'", copy=False)
+        )
         yield self._step("audience.changed", "Who is not as the destination holds them.", changed, CHANGED)
         columns = ("member", "user_id", "row_hash", "attempts", "verdict", "reason")
         fields = (f"p.f{number} AS f{number}" for number in range(len(self.fields)))
         whole = numbered.select(*(f"v.{name}" for name in columns), *fields).from_(f"{CHANGED} AS v")
-        whole = whole.where("NOT v.verdict IS NULL")
+        whole = whole.where("NOT v.verdict IS NULL", copy=False)
         on = tree("p.user_id = CASE WHEN v.verdict IN ('add', 'update', 'remapped', 'unchanged') THEN v.user_id END")
-        whole = whole.join(self.source.payload().subquery("p"), on=on, join_type="left")
+        whole = whole.join(self.source.payload().subquery("p", copy=False), on=on, join_type="left", copy=False)
         yield self._step("audience.work", "The change set, with what is sent.", whole, WORK)
 
     def doubled(self) -> Iterator[Step]:
@@ -222,7 +230,7 @@ class ChangeSet:
         found = self._numbered().select(
             "u.member", "u.user_id", "u.verdict",
             "CAST(NULL AS TEXT) AS reason", "CAST(NULL AS TEXT) AS row_hash", "0 AS attempts",
-        ).from_(tree(_UNDONE, **self.constants, undone=literal(run_id)).subquery("u"))  # fmt: skip
+        ).from_(tree(_UNDONE, **self.constants, undone=literal(run_id)).subquery("u", copy=False))  # fmt: skip
         for model, alias in ((self.source.segment, "t"), (self.source.profiles(), "p")):
             on = self.source.key(alias, model).eq(exp.column("user_id", table="u"))
             found = found.join(model.relation.table(alias), on=on, join_type="left")
@@ -257,14 +265,14 @@ class ChangeSet:
         source: exp.Select = self.source.rows(values=True)
         problem_, left_out = tree("s.problem"), tree("s.left_out")
         if has_doubled_keys or has_doubled_members:
-            marked = exp.select("s.*").from_(source.subquery("s"))
+            marked = exp.select("s.*").from_(source.subquery("s", copy=False))
             if has_doubled_keys:
-                marked = marked.join(f"{DOUBLED}_keys AS k", on="k.user_id = s.user_id", join_type="left")
+                marked = marked.join(f"{DOUBLED}_keys AS k", on="k.user_id = s.user_id", join_type="left", copy=False)
                 problem_ = tree("CASE WHEN NOT s.doubled_key IS NULL THEN 'duplicate_key' ELSE s.problem END")
-                marked = marked.select("k.user_id AS doubled_key")
+                marked = marked.select("k.user_id AS doubled_key", copy=False)
             if has_doubled_members:
-                marked = marked.join(f"{DOUBLED}_members AS m", on="m.member = s.member", join_type="left")
-                marked = marked.select("m.keeper AS keeper", "m.barred AS barred")
+                marked = marked.join(f"{DOUBLED}_members AS m", on="m.member = s.member", join_type="left", copy=False)
+                marked = marked.select("m.keeper AS keeper", "m.barred AS barred", copy=False)
                 problem_ = tree(
                     "CASE WHEN s.problem IS NULL AND s.keeper <> s.user_id THEN 'duplicate_identifier' ELSE :before END",
                     before=problem_,
@@ -284,16 +292,19 @@ class ChangeSet:
         kept = ["user_id", "member", "row_hash", *fields]
         wanted = exp.select(*(f"s.{name}" for name in kept), "TRUE AS here")
         wanted = wanted.select(exp.alias_(problem_, "problem"), exp.alias_(left_out, "left_out"))
-        wanted = wanted.from_(source.subquery("s"))
-        query = query.from_(wanted.subquery("c")).join(
-            self._narrowed(self.held_query()).subquery("h"), on="h.member = c.member", join_type="full"
+        wanted = wanted.from_(source.subquery("s", copy=False))
+        query = query.from_(wanted.subquery("c", copy=False)).join(
+            self._narrowed(self.held_query()).subquery("h", copy=False),
+            on="h.member = c.member",
+            join_type="full",
+            copy=False,
         )
         query, barred = self.source.barred(query, "h")
         gone = tree("CASE WHEN c.here IS NULL THEN CAST(:barred AS TEXT) END", barred=barred)
         reason = tree("COALESCE(c.problem, c.left_out, :gone)", gone=gone)
-        query = query.select(exp.alias_(self._verdict(gone), "verdict"), exp.alias_(reason, "reason"))
+        query = query.select(exp.alias_(self._verdict(gone), "verdict"), exp.alias_(reason, "reason"), copy=False)
         side = "CASE WHEN h.member IS NULL THEN 'new' WHEN c.here IS NULL THEN 'gone' ELSE 'both' END AS side"
-        return query if values else query.select(side)
+        return query if values else query.select(side, copy=False)
 
     def _narrowed(self, held: exp.Query) -> exp.Select:
         """The held members with what the comparison asks of them."""
@@ -302,7 +313,7 @@ class ChangeSet:
             "COALESCE(n.mapping_version, '') <> :mapping", mapping=literal(self.audience.mapping_version)
         )
         query = exp.select(*(f"n.{name}" for name in columns), exp.alias_(is_remapped, "is_remapped"))
-        return query.from_(held.subquery("n"))
+        return query.from_(held.subquery("n", copy=False))
 
     def _verdict(self, gone: exp.Expr) -> exp.Expr:
         """What has to be told of a member; NULL: nothing. `gone`: why somebody who left the segment must not stay."""

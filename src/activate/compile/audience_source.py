@@ -197,14 +197,16 @@ class Source:
         text = uniform(text, by)
         fault = problem(by, text)
         found = people.select(exp.alias_(self._known_by(text, fault), "identifier"))
-        return found.where(fault.copy().is_(exp.null()))
+        return found.where(fault.copy().is_(exp.null()), copy=False)
 
     def _without(self, rows: exp.Select, barred: exp.Query) -> exp.Select:
         """The rows with `excluded` as the reason of those whose identifier is barred."""
         reason = "CASE WHEN NOT xi.identifier IS NULL THEN 'excluded' ELSE r.left_out END AS left_out"
         kept = (exp.column(name, table="r") for name in rows.named_selects if name not in ("identifier", "left_out"))
-        query = exp.select(*kept, reason).from_(rows.subquery("r"))
-        return query.join(barred.subquery("xi"), on="xi.identifier = r.identifier", join_type="left")
+        query = exp.select(*kept, reason).from_(rows.subquery("r", copy=False))
+        return query.join(
+            barred.subquery("xi", copy=False), on="xi.identifier = r.identifier", join_type="left", copy=False
+        )
 
     def barred(self, query: exp.Select, source: str) -> tuple[exp.Select, exp.Expr]:
         """The query with joins by `source.user_id`, and why that person must not be at the destination, or NULL.
@@ -222,13 +224,13 @@ class Source:
         if identifiers is not None and self.audience.identify_by.hash is not None:
             on = exp.column("identifier", table="bi")
             mine = exp.column("member", table=source)
-            query = query.join(identifiers.subquery("bi"), on=on.eq(mine), join_type="left", copy=False)
+            query = query.join(identifiers.subquery("bi", copy=False), on=on.eq(mine), join_type="left", copy=False)
             found.append((exp.not_(on.copy().is_(exp.null())), literal("excluded")))
         elif identifiers is not None and _has(self._profiles, str(self.audience.identify_by.column)):
             lists.append(("bi", self._with_identifier(identifiers), False, "excluded"))
         for alias, people, is_allowed, reason in lists:
             on = exp.column("user_id", table=alias)
-            query = query.join(people.subquery(alias), on=on.eq(key.copy()), join_type="left", copy=False)
+            query = query.join(people.subquery(alias, copy=False), on=on.eq(key.copy()), join_type="left", copy=False)
             is_missing = on.copy().is_(exp.null())
             found.append((is_missing if is_allowed else exp.not_(is_missing), literal(reason)))
         return query, case(found)
@@ -238,12 +240,12 @@ class Source:
         profiles = self.profiles()
         people = self._identifiers(exp.select().from_(profiles.relation.table("p")), profiles, "p")
         people = people.select(exp.alias_(self.key("p", profiles), "user_id"))
-        found = exp.select("n.user_id").distinct().from_(people.subquery("n"))
-        return found.join(identifiers.subquery("i"), on="i.identifier = n.identifier")
+        found = exp.select("n.user_id").distinct().from_(people.subquery("n", copy=False))
+        return found.join(identifiers.subquery("i", copy=False), on="i.identifier = n.identifier", copy=False)
 
     def _join(self, query: exp.Select, alias: str, people: exp.Query) -> exp.Select:
         on = exp.column("user_id", table=alias).eq(self.key())
-        return query.join(people.subquery(alias), on=on, join_type="left", copy=False)
+        return query.join(people.subquery(alias, copy=False), on=on, join_type="left", copy=False)
 
     def _members_of(self, segments: tuple[str, ...]) -> exp.Query:
         parts: list[exp.Query] = []
@@ -281,7 +283,9 @@ class Source:
             alone = other.model_copy(update={"priority": None, "group": None})
             source = Source(self.project, self.dialect, alone).rows(values=False)
             wanted = (
-                exp.select("o.user_id").from_(source.subquery("o")).where("o.left_out IS NULL AND o.problem IS NULL")
+                exp.select("o.user_id")
+                .from_(source.subquery("o", copy=False))
+                .where("o.left_out IS NULL AND o.problem IS NULL", copy=False)
             )
             parts.append(wanted)
         return _union(parts)
@@ -290,8 +294,8 @@ class Source:
 def _union(parts: Sequence[exp.Query], column: str = "user_id") -> exp.Query:
     whole: exp.Query = parts[0]
     for part in parts[1:]:
-        whole = exp.union(whole, part, distinct=True)
-    return whole if len(parts) > 1 else exp.select(f"u.{column}").distinct().from_(whole.subquery("u"))
+        whole = exp.union(whole, part, distinct=True, copy=False)
+    return whole if len(parts) > 1 else exp.select(f"u.{column}").distinct().from_(whole.subquery("u", copy=False))
 
 
 def _has(model: Model, name: str) -> bool:
