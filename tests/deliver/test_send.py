@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from post_office import NOON, MakeOffice, PostOffice, Service, address, message_id, on_both, webhook
 
+from activate.deliver import send
 from activate.deliver.hand_over import Clock
 from activate.deliver.send import require_usable
 from activate.errors import DeliveryError, LeaseHeldError, WarehouseError
@@ -592,8 +593,10 @@ def test_pages_hold_every_message_once_and_no_rank_is_too_large_for_one() -> Non
 
 @pytest.mark.parametrize(("idempotent", "waves"), [(True, [5_000, 500]), (False, [2_500, 2_500, 500])])
 def test_less_is_claimed_at_once_where_a_doubt_cannot_be_settled(
-    duckdb_only: MakeOffice, idempotent: bool, waves: list[int]
+    duckdb_only: MakeOffice, monkeypatch: pytest.MonkeyPatch, idempotent: bool, waves: list[int]
 ) -> None:
+    monkeypatch.setattr(send, "_DOUBTFUL_WAVE", (500, 2_500))
+
     class Watched(Outbox):
         def claim(self, attempts: Any, at: dt.datetime) -> None:
             claimed.append(len(attempts))

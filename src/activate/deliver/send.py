@@ -38,10 +38,10 @@ from activate.providers.base import Outcome, Outgoing, Provider, Status
 from activate.warehouses.base import Warehouse
 
 MAX_WAVE = 5_000
-_DOUBTFUL_WAVE = (500, 2_500)  # at least and at most, where a kill leaves what nobody can know
+_DOUBTFUL_WAVE = (500, MAX_WAVE)  # at least and at most, where a kill leaves what nobody can know
 _MAX_READ = 25_000  # several waves are read at once: each reading looks through the profiles
 _WAVE_SECONDS = 2.0
-_WORTH_A_PROCESS = 50_000  # messages
+_WORTH_A_PROCESS = 150_000  # messages
 _RECORDS = 2  # writes of outcomes under way
 _PROBES = 3
 _COOL_SECONDS = 20.0
