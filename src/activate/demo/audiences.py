@@ -105,11 +105,13 @@ def show(console: Console, moments: Sequence[Moment]) -> None:
     for moment in moments:
         removed = moment.sent.get("removed", 0) + moment.sent.get("suppressed", 0)
         figures = (moment.sent.get("added", 0), moment.sent.get("updated", 0), removed, moment.withheld)
-        told = Text.assemble(moment.what, (f"\n{moment.why}" if moment.why else "", "yellow"))
         table.add_row(
             f"{moment.now:%d %b %H:%M}",
             moment.audience,
             *(f"{figure:,}" if figure else "-" for figure in figures),
-            told,
+            moment.what,
         )
     console.print(table)
+    for moment in moments:
+        if moment.why:
+            console.print(Text(f"{moment.now:%d %b %H:%M} {moment.audience}: {moment.why}", "yellow"))

@@ -69,8 +69,9 @@ def run_demo(
         with _phase(console, phases, "ticks", f"{morning:%A %d %B}: 24 ticks"):
             _replay_day(options, morning)
     result = _result(options, shop, days, people, phases)
-    show(console, result)
     audiences.show(console, moments)
+    console.print()
+    show(console, result)
     return result
 
 
