@@ -11,7 +11,7 @@ import contextlib
 import datetime as dt
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -160,6 +160,15 @@ class _Wave:
     posting: Future[list[Future[Handed]]]
 
 
+class _Made(NamedTuple):
+    """A wave that is rendered: its requests, the moment it was rendered at, and how many messages are done after it."""
+
+    rendered: Rendered
+    batches: list[Batch]
+    at: dt.datetime
+    done: int
+
+
 class _Place(NamedTuple):
     """The rows that were read last, and where in their page they end."""
 
@@ -290,12 +299,14 @@ class _Delivery:
         crew = Crew(self._line, lambda: self._make_carrier(self._provider))
         flying: list[_Wave] = []
         try:
-            for rendered, made, at, done in self._rendered(total):
-                self._refuse(rendered, at)
-                flying.append(_Wave(rendered, self._writer.submit(self._hand_over, crew, rendered, made, at)))
-                if len(flying) == 2:
-                    self._land(flying.pop(0))
-                self._tell(min(done, total), total)
+            # Closed at once when something fails: it has a process and threads of its own.
+            with contextlib.closing(self._rendered(total)) as waves:
+                for made in waves:
+                    self._refuse(made.rendered, made.at)
+                    flying.append(_Wave(made.rendered, self._writer.submit(self._hand_over, crew, made)))
+                    if len(flying) == 2:
+                        self._land(flying.pop(0))
+                    self._tell(min(made.done, total), total)
         except BaseException:
             self.stop("the run failed")  # what is under way ends soon, and its outcomes are still recorded
             raise
@@ -306,14 +317,14 @@ class _Delivery:
             finally:
                 crew.close()
 
-    def _rendered(self, total: int) -> Iterator[tuple[Rendered, list[Batch], dt.datetime, int]]:
-        """Yield each wave rendered, with its requests, its moment, and how many messages are done after it."""
+    def _rendered(self, total: int) -> Generator[_Made, None, None]:
+        """Yield each wave rendered."""
         with contextlib.ExitStack() as stack:
             helper = self._render_process(total)
             if helper is not None:
                 stack.callback(helper.close)
             beside = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix=f"render-{self._provider.name}"))
-            ahead: Future[tuple[Rendered, list[Batch], dt.datetime, int]] | None = None
+            ahead: Future[_Made] | None = None
             for rows, done in self._read_ahead():
                 if helper is None or not helper.is_ready:
                     if ahead is not None:
@@ -336,16 +347,14 @@ class _Delivery:
         except Exception:  # it is only a faster way: whatever cannot be sent to another process is rendered in this one
             return None
 
-    def _render(self, rows: pa.Table, at: dt.datetime, done: int) -> tuple[Rendered, list[Batch], dt.datetime, int]:
+    def _render(self, rows: pa.Table, at: dt.datetime, done: int) -> _Made:
         rendered = self._renderer.render(rows, at)
-        return rendered, batches(self._provider, rendered.outgoing, at), at, done
+        return _Made(rendered, batches(self._provider, rendered.outgoing, at), at, done)
 
-    def _render_apart(
-        self, helper: RenderProcess, rows: pa.Table, at: dt.datetime, done: int
-    ) -> tuple[Rendered, list[Batch], dt.datetime, int]:
+    def _render_apart(self, helper: RenderProcess, rows: pa.Table, at: dt.datetime, done: int) -> _Made:
         rendered = Rendered.of(rows)
         made = helper.render(rows, self._renderer.kinds, at, rendered)
-        return self._render(rows, at, done) if made is None else (rendered, made, at, done)
+        return self._render(rows, at, done) if made is None else _Made(rendered, made, at, done)
 
     def _read_ahead(self) -> Iterator[tuple[pa.Table, int]]:
         """Yield each wave with how many messages are done after it; the next are read while this one is worked on."""
@@ -387,11 +396,11 @@ class _Delivery:
             self._outbox.choose(*self._renderer.prepare(page.kinds))
         return page
 
-    def _hand_over(self, crew: Crew, rendered: Rendered, made: list[Batch], at: dt.datetime) -> list[Future[Handed]]:
+    def _hand_over(self, crew: Crew, made: _Made) -> list[Future[Handed]]:
         """Claim a wave, and have it posted once that is written down. Runs beside the rendering of the next wave."""
-        attempts = rendered.attempts
-        self._outbox.claim({message.message_id: attempts[message.message_id] for message in rendered.outgoing}, at)
-        return [crew.post(batch, at) for batch in made]
+        attempts, outgoing = made.rendered.attempts, made.rendered.outgoing
+        self._outbox.claim({message.message_id: attempts[message.message_id] for message in outgoing}, made.at)
+        return [crew.post(batch, made.at) for batch in made.batches]
 
     def _refuse(self, rendered: Rendered, at: dt.datetime) -> None:
         """Record what does not go out."""
