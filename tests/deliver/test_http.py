@@ -244,6 +244,7 @@ def second_answered(script: Callable[[socket.socket], None]) -> Iterator[tuple[s
 
 
 REQUEST = b'{"private": "body"}'
+PACKED = gzip.compress(b"packed", mtime=0)
 
 
 def _post_twice(url: str, timeout: float = 1.0) -> HttpAnswer:
@@ -263,6 +264,7 @@ def _post_twice(url: str, timeout: float = 1.0) -> HttpAnswer:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", "answer_lost"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nhalf", "answer_lost"),
     ],
+    ids=["nothing", "no-http", "half-a-body", "half-a-chunk"],
 )
 def test_a_later_answer_cut_off_is_a_doubt_and_nothing_is_posted_again(answer: bytes, code: str) -> None:
     with second_answered(lambda connection: connection.sendall(answer)) as (url, heard):
@@ -280,12 +282,12 @@ def test_a_later_answer_cut_off_is_a_doubt_and_nothing_is_posted_again(answer: b
         (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", 200, b"x"),
         (
-            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b"
-            % (len(gzip.compress(b"packed")), gzip.compress(b"packed")),
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%b" % (len(PACKED), PACKED),
             200,
             b"packed",
         ),
     ],
+    ids=["chunked", "until-close", "no-content", "continue-first", "gzip"],
 )
 def test_a_later_answer_is_read_in_every_form(answer: bytes, status: int, body: bytes) -> None:
     with second_answered(lambda connection: connection.sendall(answer)) as (url, _):
