@@ -89,7 +89,11 @@ class Calendar:
 
 def calendar(zone: ZoneInfo, now: dt.datetime) -> Calendar:
     """Answer when the current local day, week and month began and when the next ones begin."""
-    today = local_date(zone, now)
+    return _calendar_of(zone, local_date(zone, now))
+
+
+@lru_cache(maxsize=10_000)
+def _calendar_of(zone: ZoneInfo, today: dt.date) -> Calendar:
     monday = today - today.weekday() * _DAY
     first = today.replace(day=1)
     following = (first + 32 * _DAY).replace(day=1)

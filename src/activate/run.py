@@ -174,17 +174,16 @@ def _check_order(marks: Bookmarks, now: dt.datetime) -> None:
 
 def _result(warehouse: Warehouse, project: Project, plan: Plan, run_id: str, now: dt.datetime, samples: int) -> Tick:
     schema = project.policy.state.schema_
-    counts = execute.counts(warehouse, schema, run_id, now)
-    entered = execute.entered(warehouse, schema, run_id, now)
+    written = execute.written(warehouse, schema, run_id, now)
     return Tick(
         run_id=run_id,
         now=now,
-        counts=counts,
-        entered=entered,
+        counts=written.counts,
+        entered=written.entered,
         samples=execute.samples(warehouse, schema, run_id, now, samples) if samples else {},
-        invalid=execute.unusable(warehouse),
+        invalid=written.unusable,
         statements=tuple(plan.script()),
-        changed=bool(counts or entered or execute.others(warehouse, schema, run_id, now)),
+        changed=bool(written.counts or written.entered or written.others),
     )
 
 

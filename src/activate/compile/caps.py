@@ -98,6 +98,15 @@ WHERE g.place < :round AND k.entry_id IS NULL AND s.counts AND g.control_group I
 GROUP BY g.user_id
 """
 
+_EMPTY_RETRY = "SELECT CAST(NULL AS TEXT) AS entry_id, CAST(NULL AS TIMESTAMP) AS retry_at WHERE FALSE"
+
+# Asked first: when there will be room is the tick's longest question, and mostly nobody waits.
+_HELD = """
+SELECT COUNT(*) AS waiting_for_room FROM tick_capped AS k
+JOIN tick_gated AS g ON g.entry_id = k.entry_id
+JOIN tick_steps AS s ON s.step_id = g.step_id AND s.wait_if_capped
+"""
+
 _CAPPED_COLUMNS = ("entry_id", "cap", "observed", "evidence")
 
 
@@ -123,8 +132,11 @@ def caps(world: World) -> Iterator[Stage]:
     yield Statement("caps.first", "Each person's first candidate against the past.", first, needs="candidates")
     yield from _rounds_together(world) if together else _rounds(world)
     if can_wait(world):
-        retry = create("tick_retry", _retry(world))
-        yield Statement("caps.retry", "When there will be room again.", retry, "tick_retry", needs="candidates")
+        room = create("tick_retry", tree(_EMPTY_RETRY))
+        yield Statement("caps.waiting", "Room for who waits.", room, "tick_retry", needs="candidates")
+        yield Fetch("caps.held", "How many wait.", tree(_HELD), ("waiting_for_room",), "candidates")
+        retry = insert("tick_retry", ("entry_id", "retry_at"), _retry(world))
+        yield Statement("caps.retry", "When there will be room again.", retry, needs="waiting_for_room")
 
 
 def _rounds(world: World) -> Iterator[Stage]:

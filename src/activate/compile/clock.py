@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from activate.localtime import day_start, instant, known_zones, local_date, window_on
@@ -31,21 +32,26 @@ class Opening:
 def opening(window: TimeWindow, zone: ZoneInfo, now: dt.datetime) -> Opening:
     """Answer whether the window is open at `now`, when it closes and when it next opens."""
     closes_at: dt.datetime | None = None
-    opens_at: dt.datetime | None = None
-    day = local_date(zone, now) - 2 * _DAY
+    for start, end in _spans_around(window, zone, local_date(zone, now)):
+        if start > now:
+            return Opening(closes_at is not None, start, closes_at)
+        if now < end:
+            closes_at = end
+    raise ValueError(f"the window {window.open:%H:%M}-{window.close:%H:%M} never opens in {zone.key}")
+
+
+@lru_cache(maxsize=50_000)  # an hourly tick asks about the same local days again
+def _spans_around(window: TimeWindow, zone: ZoneInfo, day: dt.date) -> tuple[tuple[dt.datetime, dt.datetime], ...]:
+    """The windows that are open at some time of a local day, and the first that opens after it."""
+    found = []
+    after = day_start(zone, day + _DAY)
     # A zone that moved across the date line skips a whole day, so look a little further than a week.
-    last = day + 20 * _DAY
-    while day <= last and opens_at is None:
-        if span := window_on(window, zone, day):
-            start, end = span
-            if start <= now < end:
-                closes_at = end
-            elif start > now:
-                opens_at = start
-        day += _DAY
-    if opens_at is None:
-        raise ValueError(f"the window {window.open:%H:%M}-{window.close:%H:%M} never opens in {zone.key}")
-    return Opening(closes_at is not None, opens_at, closes_at)
+    for number in range(-2, 19):
+        if span := window_on(window, zone, day + number * _DAY):
+            found.append(span)
+            if span[0] >= after:
+                break
+    return tuple(found)
 
 
 def spans(
@@ -72,15 +78,20 @@ def wait_days(
     day = local_date(zone, oldest)
     last = local_date(zone, effective)
     while day <= last:
-        if wait.days is not None:
-            target = day + wait.days * _DAY
-        else:
-            target = day + ((((wait.weekday or 0) - day.weekday() - 1) % 7) + 1) * _DAY
-        due = instant(zone, dt.datetime.combine(target, wait.clock))
-        start, end = day_start(zone, day), day_start(zone, day + _DAY)
+        start, end, due = _wait_day(wait, wait.clock, zone, day)
         if start < end and due <= effective:
             yield start, end, due
         day += _DAY
+
+
+@lru_cache(maxsize=100_000)
+def _wait_day(wait: Wait, clock: dt.time, zone: ZoneInfo, day: dt.date) -> tuple[dt.datetime, dt.datetime, dt.datetime]:
+    """(anchor from, anchor until, due at) of one local day."""
+    if wait.days is not None:
+        target = day + wait.days * _DAY
+    else:
+        target = day + ((((wait.weekday or 0) - day.weekday() - 1) % 7) + 1) * _DAY
+    return day_start(zone, day), day_start(zone, day + _DAY), instant(zone, dt.datetime.combine(target, clock))
 
 
 def zones(names: Iterable[str | None]) -> list[str]:

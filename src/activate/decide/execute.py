@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from sqlglot import exp
 
 from activate.decision import Count
 from activate.errors import WarehouseError
 from activate.plan import Fetch, Load, Plan, Rounds, Stage, Statement
+from activate.project import Relation
 from activate.warehouses.base import Warehouse, literal
+from activate.warehouses.constant import ask
 
 OnProgress = Callable[[int, int, str], None]
 
@@ -49,8 +53,7 @@ def _is_idle(stage: Stage, constants: Mapping[str, str]) -> bool:
 
 def _run(warehouse: Warehouse, stage: Stage, constants: dict[str, str]) -> None:
     if isinstance(stage, Load):
-        warehouse.execute(_empty(stage))
-        warehouse.ingest(stage.table, stage.rows)
+        warehouse.load_temporary(stage.table, stage.rows)
         warehouse.analyze(stage.table)
     elif _is_idle(stage, constants):
         return
@@ -73,73 +76,50 @@ def _rounds(warehouse: Warehouse, stage: Rounds, constants: Mapping[str, str]) -
             break
 
 
-_KINDS = {
-    name: exp.DataType.build(kind)  # parsed once: a tick makes a hundred such columns
-    for name, kind in (("string", "TEXT"), ("int64", "BIGINT"), ("bool", "BOOLEAN"), ("timestamp[us]", "TIMESTAMP"))
-}
+# What a run wrote, and what it met: asked in one statement. A run's own rows are found by its instant, without reading
+# the past.
+_WRITTEN = """
+SELECT 'decided' AS kind, d.campaign, d.outcome, d.gate, d.reason, d.channel, COUNT(*) AS people FROM decisions AS d
+WHERE d.decided_at = :now AND d.run_id = :run GROUP BY d.campaign, d.outcome, d.gate, d.reason, d.channel
+UNION ALL
+SELECT 'entered', e.campaign, NULL, NULL, NULL, NULL, COUNT(*) FROM entries AS e
+WHERE e.recorded_at = :now AND e.run_id = :run GROUP BY e.campaign
+UNION ALL
+SELECT 'other', NULL, NULL, NULL, NULL, NULL, COUNT(*) FROM memberships AS m WHERE m.changed_at = :now AND m.run_id = :run
+UNION ALL
+SELECT 'other', NULL, NULL, NULL, NULL, NULL, COUNT(*) FROM audits AS a WHERE a.recorded_at = :now AND a.run_id = :run
+UNION ALL
+SELECT 'unusable', u.model, NULL, NULL, NULL, NULL, u.unusable FROM tick_unusable AS u WHERE u.unusable > 0
+UNION ALL
+SELECT 'unusable', 'duplicate profiles', NULL, NULL, NULL, NULL, COUNT(*) FROM tick_duplicates AS p HAVING COUNT(*) > 0
+"""
 
 
-def _empty(stage: Load) -> exp.Create:
-    columns = [
-        exp.ColumnDef(this=exp.to_identifier(field.name), kind=_KINDS[str(field.type)].copy())
-        for field in stage.rows.schema
-    ]
-    return exp.Create(
-        this=exp.Schema(this=exp.to_table(stage.table), expressions=columns),
-        kind="TABLE",
-        properties=exp.Properties(expressions=[exp.TemporaryProperty()]),
+@dataclass(frozen=True)
+class Written:
+    """What a run wrote: its decisions counted, entries by campaign, how many segment changes and audits; and how many
+    rows of each model nobody can have (without a person, an id or a time) and people with several profiles."""
+
+    counts: tuple[Count, ...]
+    entered: dict[str, int]
+    others: int
+    unusable: dict[str, int]
+
+
+def written(warehouse: Warehouse, schema: str, run_id: str, now: dt.datetime) -> Written:
+    """Ask what the run wrote; each list is in the order of its names."""
+    tables = {name: Relation(schema, name) for name in ("decisions", "entries", "memberships", "audits")}
+    found = ask(warehouse, _WRITTEN, now=literal(now), run=literal(run_id), **tables)
+    found.sort(key=lambda row: [row[name] or "" for name in ("campaign", "outcome", "gate", "reason", "channel")])
+    kinds: dict[str, list[dict[str, Any]]] = {"decided": [], "entered": [], "other": [], "unusable": []}
+    for row in found:
+        kinds[row.pop("kind")].append(row)
+    return Written(
+        counts=tuple(Count(**row) for row in kinds["decided"]),
+        entered={row["campaign"]: row["people"] for row in kinds["entered"]},
+        others=sum(row["people"] for row in kinds["other"]),
+        unusable={row["campaign"]: row["people"] for row in kinds["unusable"]},
     )
-
-
-def counts(warehouse: Warehouse, schema: str, run_id: str, now: dt.datetime) -> tuple[Count, ...]:
-    """What the run decided, by campaign, outcome, gate, reason and channel."""
-    keys = ("campaign", "outcome", "gate", "reason", "channel")
-    query = (
-        exp.select(*keys, "COUNT(*) AS people")
-        .from_(exp.table_("decisions", db=schema, quoted=True))
-        .where(_written("decided_at", run_id, now))
-        .group_by(*keys)
-        .order_by(*keys)
-    )
-    return tuple(Count(**row) for row in warehouse.query(query).to_pylist())
-
-
-def entered(warehouse: Warehouse, schema: str, run_id: str, now: dt.datetime) -> dict[str, int]:
-    """How many entries the run made, by campaign."""
-    query = (
-        exp.select("campaign", "COUNT(*) AS people")
-        .from_(exp.table_("entries", db=schema, quoted=True))
-        .where(_written("recorded_at", run_id, now))
-        .group_by("campaign")
-        .order_by("campaign")
-    )
-    return {row["campaign"]: row["people"] for row in warehouse.query(query).to_pylist()}
-
-
-def others(warehouse: Warehouse, schema: str, run_id: str, now: dt.datetime) -> int:
-    """How many segment changes and audits the run recorded."""
-    found = 0
-    for table, time in (("memberships", "changed_at"), ("audits", "recorded_at")):
-        query = exp.select("COUNT(*)").from_(exp.table_(table, db=schema, quoted=True))
-        found += _number(warehouse.scalar(query.where(_written(time, run_id, now))))
-    return found
-
-
-def _written(time: str, run_id: str, now: dt.datetime) -> exp.Expr:
-    """The condition of a run's own rows. All have the run's instant, by which they are found without reading the past."""
-    return exp.and_(exp.column(time).eq(literal(now)), exp.column("run_id").eq(literal(run_id)))
-
-
-def unusable(warehouse: Warehouse) -> dict[str, int]:
-    """How many rows of each model nobody can have: without a person, an id or a time; and people with several profiles."""
-    query = exp.select("model", "unusable").from_("tick_unusable").where("unusable > 0").order_by("model")
-    found = {row["model"]: int(row["unusable"]) for row in warehouse.query(query).to_pylist()}
-    duplicates = _number(warehouse.scalar(exp.select("COUNT(*)").from_("tick_duplicates")))
-    return found | ({"duplicate profiles": duplicates} if duplicates else {})
-
-
-def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0
 
 
 def samples(
@@ -155,7 +135,7 @@ def samples(
     ranked = (
         exp.select(*keys, "user_id", place.as_("place"))
         .from_(exp.table_("decisions", db=schema, quoted=True))
-        .where(_written("decided_at", run_id, now))
+        .where(exp.column("decided_at").eq(literal(now)), exp.column("run_id").eq(literal(run_id)))
     )
     query = (
         exp.select(*keys, "user_id")

@@ -8,16 +8,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import pyarrow as pa
-import sqlglot
 from sqlglot import exp
 
 from activate.bookmarks import Bookmark, Bookmarks, StoredVersion
 from activate.campaign import Campaign
 from activate.project import Project, Relation
 from activate.warehouses.base import Warehouse, literal
+from activate.warehouses.constant import ask
 
 
 def bookmarks(warehouse: Warehouse, project: Project, zones: Sequence[str]) -> Bookmarks:
@@ -26,7 +25,7 @@ def bookmarks(warehouse: Warehouse, project: Project, zones: Sequence[str]) -> B
     `zones` are the valid zone names in use.
     """
     schema = project.policy.state.schema_
-    rows = _rows(
+    scans = ask(
         warehouse,
         "SELECT s.campaign, MIN(s.scanned_to) AS launched_at, MAX(s.scanned_to) AS scanned_to, MAX(l.decided_at) AS "
         "decided_at, MIN(CASE WHEN s.decided_at = l.decided_at THEN s.live_from END) AS live_from FROM s "
@@ -36,7 +35,7 @@ def bookmarks(warehouse: Warehouse, project: Project, zones: Sequence[str]) -> B
     )
     marks = {
         row["campaign"]: Bookmark(row["launched_at"], row["scanned_to"], row["live_from"], row["decided_at"])
-        for row in rows
+        for row in scans
     }
     last_now = max((mark.decided_at for mark in marks.values()), default=None)
     suppressed = _suppressed(warehouse, schema)
@@ -55,7 +54,7 @@ def bookmarks(warehouse: Warehouse, project: Project, zones: Sequence[str]) -> B
 
 
 def _suppressed(warehouse: Warehouse, schema: str) -> frozenset[tuple[str, bool]]:
-    rows = _rows(
+    rows = ask(
         warehouse,
         "SELECT DISTINCT s.channel, s.address_hash IS NULL AS by_person FROM s",
         s=Relation(schema, "suppressions"),
@@ -66,7 +65,7 @@ def _suppressed(warehouse: Warehouse, schema: str) -> frozenset[tuple[str, bool]
 def _followed(
     warehouse: Warehouse, schema: str, live_from: dt.datetime
 ) -> tuple[set[tuple[str, str]], dt.datetime | None]:
-    rows = _rows(
+    rows = ask(
         warehouse,
         "SELECT e.campaign, e.campaign_version, MIN(e.entered_at) AS oldest FROM e "
         "WHERE e.recorded_at >= :live_from GROUP BY e.campaign, e.campaign_version",
@@ -79,7 +78,7 @@ def _followed(
 
 def _versions(warehouse: Warehouse, schema: str) -> dict[tuple[str, str], StoredVersion]:
     """Every version that was ever in force, by campaign and version."""
-    rows = _rows(
+    rows = ask(
         warehouse,
         "SELECT DISTINCT v.campaign, v.campaign_version, v.definition FROM v",
         v=Relation(schema, "campaign_versions"),
@@ -119,7 +118,7 @@ def record_versions(warehouse: Warehouse, project: Project, run_id: str, now: dt
     relation = Relation(project.policy.state.schema_, "campaign_versions")
     known = {
         (row["campaign"], row["campaign_version"])
-        for row in _rows(warehouse, "SELECT DISTINCT v.campaign, v.campaign_version FROM v", v=relation)
+        for row in ask(warehouse, "SELECT DISTINCT v.campaign, v.campaign_version FROM v", v=relation)
     }
     rows = [
         {
@@ -172,7 +171,7 @@ def record_run(
 
 def runs_at(warehouse: Warehouse, project: Project, now: dt.datetime, status: str) -> dict[str, str]:
     """The runs about this `now` that ended with `status`: their rules version by run id."""
-    rows = _rows(
+    rows = ask(
         warehouse,
         "SELECT r.run_id, r.rules_version FROM r WHERE r.now = :now AND r.status = :status",
         now=literal(now),
@@ -204,7 +203,7 @@ def outbox_providers(warehouse: Warehouse, project: Project) -> Listing:
     """The providers that messages were queued for, by name; one that the rules no longer have, if some are open."""
     schema = project.policy.state.schema_
     messages, deliveries = Relation(schema, "messages"), Relation(schema, "deliveries")
-    counts = _rows(
+    counts = ask(
         warehouse,
         "SELECT r.counts FROM r WHERE r.status = 'delivered' AND :mark IS NOT NULL ORDER BY r.now DESC, r.finished_at DESC LIMIT 1",
         r=Relation(schema, "runs"),
@@ -212,15 +211,15 @@ def outbox_providers(warehouse: Warehouse, project: Project) -> Listing:
     )
     before = json.loads(counts[0]["counts"]) if counts else {}
     since = dt.datetime.fromisoformat(before["listed_to"]) if before else dt.datetime(1900, 1, 1)
-    to = _rows(warehouse, "SELECT MAX(m.queued_at) AS latest FROM m", m=messages)[0]["latest"]
-    rows = _rows(
+    to = ask(warehouse, "SELECT MAX(m.queued_at) AS latest FROM m", m=messages)[0]["latest"]
+    rows = ask(
         warehouse, "SELECT DISTINCT m.provider FROM m WHERE m.queued_at >= :since", m=messages, since=literal(since)
     )
     known = set(project.policy.providers) | {channel.provider for channel in project.policy.channels.values()}
     found = []
     for name in sorted({*before.get("listed", ()), *(str(row["provider"]) for row in rows)}):
         if name not in known:
-            still_open = _rows(
+            still_open = ask(
                 warehouse,
                 "SELECT COUNT(*) AS messages FROM m LEFT JOIN (SELECT d.message_id FROM d WHERE d.final) AS f "
                 "ON f.message_id = m.message_id WHERE m.provider = :name AND f.message_id IS NULL",
@@ -232,21 +231,3 @@ def outbox_providers(warehouse: Warehouse, project: Project) -> Listing:
                 continue
         found.append(name)
     return Listing(tuple(found), to)
-
-
-def _rows(warehouse: Warehouse, text: str, **parts: exp.Expr | Relation) -> list[dict[str, Any]]:
-    """Run a constant query over single-letter tables and `:name` constants; return rows as dicts."""
-    query = _parsed(text).copy()
-    for node in list(query.find_all(exp.Table, exp.Placeholder)):
-        part = parts.get(node.name)
-        if isinstance(part, Relation):
-            node.replace(part.table(node.alias or node.name))
-        elif part is not None:
-            node.replace(part.copy())
-    rows: list[dict[str, Any]] = warehouse.query(query).to_pylist()
-    return rows
-
-
-@lru_cache(maxsize=64)
-def _parsed(text: str) -> exp.Expr:
-    return sqlglot.parse_one(text, read="duckdb")

@@ -1,5 +1,8 @@
 -- When there will be room again.
-CREATE TEMPORARY TABLE tick_retry AS
+INSERT INTO tick_retry (
+  entry_id,
+  retry_at
+)
 SELECT
   a.entry_id,
   CASE
