@@ -10,11 +10,11 @@ import fcntl
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -76,6 +76,8 @@ def main(place: str) -> None:
 
     from activate.scaffold.reference import PARTS
 
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what dbt prints by itself is no answer
     with tempfile.TemporaryDirectory() as folder:
         for part in PARTS:
             (Path(folder) / part).symlink_to(_ROOT / part)
@@ -84,33 +86,43 @@ def main(place: str) -> None:
         dbtRunner().invoke(["--quiet", "--no-static-parser", "parse", "--no-partial-parse"])
         DuckDBConnectionManager.close_all_connections()  # and with it, its threads
         os.chdir("/")
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(place)
         listener.listen()
-        print("ready", flush=True)
+        os.write(answers, b"ready\n")
         while select.select([listener, sys.stdin], [], [])[0] == [listener]:
             connection = listener.accept()[0]
             if os.fork() == 0:
+                listener.close()  # else somebody would still be listening when this process's parent has ended
                 _dbt(connection)
             connection.close()
+            _reap()
+
+
+def _reap() -> None:
+    """Let those go that have ended."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            continue
 
 
 def _dbt(connection: socket.socket) -> None:
+    """Run what the connection asks for, answer with the exit code, and end this process."""
     from dbt.cli.main import cli
 
     asked = json.loads(connection.makefile().readline())
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(f"{asked['folder']}/{name}", os.O_WRONLY | os.O_CREAT), number)
+    code = 1
     try:
         cli(asked["arguments"])
-        code = 0
     except SystemExit as ended:
         code = int(ended.code or 0)
+    except BaseException:
+        traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()
     connection.sendall(f"{code}\n".encode())
