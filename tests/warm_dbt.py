@@ -94,7 +94,7 @@ def main(place: str) -> None:
             connection = listener.accept()[0]
             if os.fork() == 0:
                 listener.close()  # else somebody would still be listening when this process's parent has ended
-                _dbt(connection)
+                _serve(connection)
             connection.close()
             _reap()
 
@@ -106,27 +106,35 @@ def _reap() -> None:
             continue
 
 
-def _dbt(connection: socket.socket) -> None:
-    """Run what the connection asks for, answer with the exit code, and end this process."""
+def _serve(connection: socket.socket) -> None:
+    """Run what the connection asks for in one more process, and tell the exit code when that has let go of its files."""
+    asked = json.loads(connection.makefile().readline())
+    child = os.fork()
+    if child == 0:
+        os._exit(_dbt(**asked))
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    connection.sendall(f"{code}\n".encode())
+    os._exit(0)
+
+
+def _dbt(arguments: list[str], cwd: str, env: dict[str, str], folder: str) -> int:
     from dbt.cli.main import cli
 
-    asked = json.loads(connection.makefile().readline())
-    os.chdir(asked["cwd"])
+    os.chdir(cwd)
     os.environ.clear()
-    os.environ.update(asked["env"])
+    os.environ.update(env)
     for number, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(f"{asked['folder']}/{name}", os.O_WRONLY | os.O_CREAT), number)
-    code = 1
+        os.dup2(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT), number)
     try:
-        cli(asked["arguments"])
+        cli(arguments)
     except SystemExit as ended:
-        code = int(ended.code or 0)
+        return int(ended.code or 0)
     except BaseException:
         traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    connection.sendall(f"{code}\n".encode())
-    os._exit(code)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 1
 
 
 if __name__ == "__main__":
