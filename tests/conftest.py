@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.warm_dbt import WarmDbt
+
 # Tests that kill processes fork them from one that has imported everything; it has to be told before its first use.
 multiprocessing.set_forkserver_preload([
     "activate.run", "activate.deliver.send", "activate.record.deliveries", "activate.providers.registry",
@@ -80,6 +82,17 @@ def postgres_server(postgres_admin: str) -> Iterator[str]:
     finally:
         with adbc.connect(postgres_admin, autocommit=True) as connection, connection.cursor() as cursor:
             cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def warm_dbt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmDbt]:
+    """Runs dbt quickly, here and where Activate starts it; tests/airflow and the slow tests start it as users do."""
+    directory = tmp_path_factory.getbasetemp()
+    made = WarmDbt(directory.parent if "PYTEST_XDIST_WORKER" in os.environ else directory)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("activate.demo.dbt.subprocess", made)
+        yield made
+    made.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

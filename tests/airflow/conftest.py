@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from airflow_world import LATER, LAUNCH, ROOT, Airflow, Gateway, Shop, install, running_gateway
+from tests.warm_dbt import WarmDbt
 
 from activate import run
 from activate.demo.dbt import dbt_build
@@ -42,7 +43,7 @@ def _airflow_home() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def launched_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def launched_shop(tmp_path_factory: pytest.TempPathFactory, warm_dbt: WarmDbt) -> Path:
     """Made once: raw tables, dbt's models, and a first tick, after which campaigns see what happens."""
     directory = tmp_path_factory.mktemp("shop") / "project"
     directory.mkdir()

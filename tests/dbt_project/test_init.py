@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,8 @@ from activate.load.project import load_project
 from activate.scaffold.guess import guess_events, guess_profiles
 from activate.scaffold.init import init
 from activate.settings import Options, find_options, load_target
+
+from ..warm_dbt import WarmDbt
 
 PROFILES = "shop:\n  target: dev\n  outputs:\n    dev: {type: duckdb, path: dev.duckdb}\n"
 
@@ -46,7 +46,7 @@ def write_manifest(options: Options, models: dict[str, list[str]]) -> None:
     (target / "manifest.json").write_text(json.dumps(manifest), "utf-8")
 
 
-def test_an_empty_project_builds_and_its_rules_have_no_mistake(options: Options) -> None:
+def test_an_empty_project_builds_and_its_rules_have_no_mistake(options: Options, warm_dbt: WarmDbt) -> None:
     said = init(options)
     assert "added   rules/activate.yml" in said
     assert any("activate_create_missing" in line for line in said)
@@ -54,11 +54,10 @@ def test_an_empty_project_builds_and_its_rules_have_no_mistake(options: Options)
     project.write_text(
         project.read_text("utf-8") + """on-run-start: ["{{ activate_create_missing('activate') }}"]\n""", "utf-8"
     )
-    dbt = Path(sys.executable).parent / "dbt"
-    built = subprocess.run(
-        [dbt, "build", "--project-dir", options.project_dir, "--profiles-dir", options.project_dir],
-        capture_output=True, text=True, check=False, cwd=options.project_dir,
-    )  # fmt: skip
+    built = warm_dbt.run(
+        ["dbt", "build", "--project-dir", options.project_dir, "--profiles-dir", options.project_dir],
+        cwd=options.project_dir,
+    )
     assert built.returncode == 0, built.stdout
     assert "PASS activate_segment_contract_activate_example_" in built.stdout
     loaded = load_project(options, load_target(options))

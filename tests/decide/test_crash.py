@@ -33,8 +33,8 @@ def die(uri: str, number: int) -> None:
     print(calls(), flush=True)
 
 
-# Each warehouse is killed before every eighth call, the two in turn before every fourth.
-@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 8])
+# Each warehouse is killed before every sixteenth call, the two in turn before every eighth.
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 16])
 def test_a_tick_killed_before_any_of_its_statements_leaves_all_or_nothing(uri: str, every: int) -> None:
     prepare(uri)
     context = multiprocessing.get_context("forkserver")

@@ -16,6 +16,8 @@ from rich.console import Console
 from activate.demo.outcome import DemoResult
 from activate.demo.run import run_demo
 
+from ..warm_dbt import WarmDbt
+
 
 class Demo(NamedTuple):
     """What the demo returned, printed and left behind."""
@@ -30,7 +32,7 @@ class Demo(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+def demo(tmp_path_factory: pytest.TempPathFactory, warm_dbt: WarmDbt) -> Demo:
     printed = io.StringIO()
     result = run_demo(tmp_path_factory.mktemp("demo"), days=2, people=700, console=Console(file=printed, width=100))
     lines = [

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import yaml
 
 from activate.load.exposures import FILE, exposures_yaml
 from activate.load.project import load_project
 
+from ..warm_dbt import WarmDbt
 from .conftest import CAMPAIGN, Shop
 
 
@@ -64,17 +61,13 @@ def test_odd_words_stay_what_they_are(shop: Shop) -> None:
     assert exposure["description"].startswith('Carts: "left" behind #1 € ')
 
 
-def test_dbt_takes_the_file(shop: Shop) -> None:
+def test_dbt_takes_the_file(shop: Shop, warm_dbt: WarmDbt) -> None:
     shop.campaign(description="'Carts: 10% {{ off }} {# left #}'")
     shop.write("profiles.yml", "shop: {outputs: {default: {type: duckdb, path: ':memory:'}}}\n")
     for name in shop.nodes:
         shop.write(f"models/{name}.sql", "select 1 as user_id")
     shop.write(FILE, _exposures(shop))
-    dbt = Path(sys.executable).with_name("dbt")
-    done = subprocess.run(  # our own
-        [dbt, "parse", "--show-all-deprecations", "--warn-error"],
-        cwd=shop.directory, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = warm_dbt.run(["dbt", "parse", "--show-all-deprecations", "--warn-error"], cwd=shop.directory)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Deprecat" not in done.stdout
 

@@ -15,6 +15,7 @@ from activate.load.manifest import Manifest, read_manifest
 from activate.project import Relation
 from activate.settings import Target
 
+from ..warm_dbt import WarmDbt
 from .conftest import COLUMNS, Shop, node
 
 
@@ -165,7 +166,7 @@ def test_a_manifest_for_another_kind_of_warehouse_is_refused(shop: Shop) -> None
         shop.read(target=Target("postgres", "prod", {}))
 
 
-def test_what_the_installed_dbt_writes_is_read(tmp_path: Path) -> None:
+def test_what_the_installed_dbt_writes_is_read(tmp_path: Path, warm_dbt: WarmDbt) -> None:
     for file, text in {
         "dbt_project.yml": "name: real\nprofile: real\nversion: 1.0.0\n",
         "profiles.yml": "real: {outputs: {default: {type: duckdb, path: real.duckdb, schema: marts}}}\n",
@@ -177,8 +178,7 @@ def test_what_the_installed_dbt_writes_is_read(tmp_path: Path) -> None:
     }.items():
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_text(text)
-    dbt = Path(sys.executable).with_name("dbt")
-    done = subprocess.run([dbt, "parse", "-q"], cwd=tmp_path, capture_output=True, text=True, check=False)  # our own
+    done = warm_dbt.run(["dbt", "parse", "-q"], cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     manifest = read_manifest(tmp_path / "target/manifest.json")
     assert (manifest.adapter, manifest.project) == ("duckdb", "real")

@@ -236,9 +236,17 @@ _CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthChec
 
 @settings(max_examples=12, deadline=None, suppress_health_check=_CHECKS, print_blob=True)
 @given(history=histories)
+@pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
 def test_after_a_quiet_time_the_destination_holds_the_segment(
     warehouse: Warehouse, tmp_path: Path, history: Any
 ) -> None:
+    run_history(warehouse, tmp_path, history)
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=_CHECKS, print_blob=True)
+@given(history=histories)
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+def test_after_a_quiet_time_so_it_is_on_postgresql(warehouse: Warehouse, tmp_path: Path, history: Any) -> None:
     run_history(warehouse, tmp_path, history)
 
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Stage:
     data_set: DataSet
     directory: Path
     target: str
+    run_dbt: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run
     rows: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -36,7 +38,7 @@ class Stage:
         return Database(self.target)
 
     def build(self, as_of: dt.datetime | None = None) -> None:
-        """Run `dbt build` in a process of its own, as its users do; its own tests of the models are part of it.
+        """Run `dbt build` in a process of its own; its own tests of the models are part of it.
 
         With `as_of` only the segments are built, for that instant, as a nightly job would.
         """
@@ -46,22 +48,26 @@ class Stage:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DBT_")}
         environment |= {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DBT_PROFILES_DIR": str(self.directory)}
         began = time.perf_counter()
-        done = subprocess.run(  # dbt, with arguments of our own
-            command, cwd=self.directory, env=environment, capture_output=True, text=True, check=False
-        )
+        done = self.run_dbt(command, cwd=self.directory, env=environment, capture_output=True, text=True, check=False)
         self.seconds["dbt"] = self.seconds.get("dbt", 0.0) + time.perf_counter() - began
         if done.returncode:
             raise RuntimeError(f"dbt build failed:\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}")
 
 
-def set_stage(data_set: DataSet, directory: Path, target: str) -> Stage:
+def set_stage(
+    data_set: DataSet,
+    directory: Path,
+    target: str,
+    run_dbt: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run,
+) -> Stage:
     """Copy the project, load the raw tables and build the models.
 
-    `target` is a path for a new DuckDB file, or the postgresql:// URI of an empty database.
+    `target` is a path for a new DuckDB file, or the postgresql:// URI of an empty database. `run_dbt` runs a command as
+    `subprocess.run` does.
     """
     ignored = shutil.ignore_patterns("target", "logs", "facts.sql", "history.sql")
     shutil.copytree(data_set.folder, directory, ignore=ignored)
-    stage = Stage(data_set, directory, target)
+    stage = Stage(data_set, directory, target, run_dbt)
     database = stage.open()
     try:
         began = time.perf_counter()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from ..warm_dbt import WarmDbt
 from .data_sets import complete_journey
 from .proof import Proof, Replayed, TamperProof, replayed_with_facts
 from .replay import replay
@@ -16,10 +18,15 @@ from .stage import set_stage
 
 @contextmanager
 def _replayed(
-    paths: pytest.TempPathFactory, name: str, first: dt.datetime, last: dt.datetime, dbt_each_day: bool = False
+    paths: pytest.TempPathFactory,
+    name: str,
+    first: dt.datetime,
+    last: dt.datetime,
+    dbt_each_day: bool = False,
+    run_dbt: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run,
 ) -> Iterator[Replayed]:
     folder = paths.mktemp("complete-journey")
-    stage = set_stage(complete_journey(), folder / "project", str(folder / "real.duckdb"))
+    stage = set_stage(complete_journey(), folder / "project", str(folder / "real.duckdb"), run_dbt)
     figures = replay(stage, first, last, dbt_each_day=dbt_each_day)
     with replayed_with_facts(name, stage, figures) as done:
         yield done
@@ -29,9 +36,9 @@ class TestDay(Proof, TamperProof):
     """24 hourly ticks and one, over the end of summer time in America, on all there is of the year before them."""
 
     @pytest.fixture(scope="class")
-    def replayed(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
+    def replayed(self, tmp_path_factory: pytest.TempPathFactory, warm_dbt: WarmDbt) -> Iterator[Replayed]:
         first, last = dt.datetime(2017, 11, 5), dt.datetime(2017, 11, 6)
-        with _replayed(tmp_path_factory, "grocer, one day", first, last) as done:
+        with _replayed(tmp_path_factory, "grocer, one day", first, last, run_dbt=warm_dbt.run) as done:
             yield done
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from ..warm_dbt import WarmDbt
 from .data_sets import ecom
 from .proof import Proof, Replayed, replayed_with_facts
 from .replay import replay
@@ -16,10 +18,15 @@ from .stage import set_stage
 
 @contextmanager
 def _replayed(
-    paths: pytest.TempPathFactory, name: str, first: dt.datetime, last: dt.datetime, every: dt.timedelta
+    paths: pytest.TempPathFactory,
+    name: str,
+    first: dt.datetime,
+    last: dt.datetime,
+    every: dt.timedelta,
+    run_dbt: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run,
 ) -> Iterator[Replayed]:
     folder = paths.mktemp("ecom")
-    stage = set_stage(ecom(), folder / "project", str(folder / "real.duckdb"))
+    stage = set_stage(ecom(), folder / "project", str(folder / "real.duckdb"), run_dbt)
     with replayed_with_facts(name, stage, replay(stage, first, last, every)) as done:
         yield done
 
@@ -43,12 +50,13 @@ class Carts(Proof):
 
 
 class TestDay(Carts):
-    """48 ticks and one, half an hour apart, on the busiest day for carts."""
+    """24 ticks and one, half an hour apart, on the busiest day for carts."""
 
     @pytest.fixture(scope="class")
-    def replayed(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
-        first, last = dt.datetime(2024, 5, 28, 12), dt.datetime(2024, 5, 29, 12)
-        with _replayed(tmp_path_factory, "shop, one day", first, last, dt.timedelta(minutes=30)) as done:
+    def replayed(self, tmp_path_factory: pytest.TempPathFactory, warm_dbt: WarmDbt) -> Iterator[Replayed]:
+        first, last = dt.datetime(2024, 5, 28, 12), dt.datetime(2024, 5, 29)
+        every = dt.timedelta(minutes=30)
+        with _replayed(tmp_path_factory, "shop, half a day", first, last, every, warm_dbt.run) as done:
             yield done
 
 
