@@ -27,11 +27,9 @@ def crm(url: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def town(peer: Peer, tmp_path: Path) -> Any:
+def town(peer: Peer, duckdb_in_memory: DuckDB, tmp_path: Path) -> Town:
     """What a destination does to a sync does not depend on the warehouse: DuckDB alone."""
-    opened = DuckDB.open(":memory:")
-    yield Town(opened, tmp_path, {"crm": crm(peer.url), "ads": {**crm(peer.url), "url": f"{peer.url}/ads"}})
-    opened.close()
+    return Town(duckdb_in_memory, tmp_path, {"crm": crm(peer.url), "ads": {**crm(peer.url), "url": f"{peer.url}/ads"}})
 
 
 def rewire(town: Town, **options: Any) -> Town:
