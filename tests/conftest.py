@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Tests that kill processes fork them from one that has imported everything; it has to be told before its first use.
 multiprocessing.set_forkserver_preload([
     "activate.run", "activate.deliver.send", "activate.record.deliveries", "activate.providers.registry",
-    "activate.warehouses.duckdb", "activate.warehouses.postgres", "tests.decide.warm", "tests.audiences.killed",
+    "activate.warehouses.duckdb", "activate.warehouses.postgres", "pytest", "tests.decide.warm", "tests.audiences.killed",
 ])  # fmt: skip
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import pytest
-
 from activate.audience_plan import AudiencePlan
 from tests.audiences.town import PEOPLE, Peer, Town, sha
 
@@ -50,8 +48,8 @@ def test_what_json_has_no_number_for_is_null(town: Town, peer: Peer) -> None:
     users = {name: {"rate": float(name)} for name in ("nan", "inf", "-inf")}
     town.segment("vips", users, {"rate": "double"})
     town.audience(fields={"rate": "rate", "text": {"column": "rate", "cast": "text"}}).sync()
-    assert peer.members() == dict.fromkeys(users, {"rate": None, "text": None})
-    town.later().segment("vips", dict.fromkeys(users, {"rate": None}))
+    assert peer.members() == {name: {"rate": None, "text": None} for name in users}
+    town.later().segment("vips", {name: {"rate": None} for name in users})
     assert town.sync().outcomes == {}
 
 

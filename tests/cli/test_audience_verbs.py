@@ -17,6 +17,10 @@ fields: {score: points}
 guard: {max_removed: 50%}
 """
 LATER = TICK + dt.timedelta(hours=1)
+# What is about words and files more than about rows is tried on PostgreSQL behind the slow marker.
+seldom_on_postgres = pytest.mark.parametrize(
+    "either_place", ["duckdb", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True
+)
 
 
 @pytest.fixture
@@ -70,6 +74,7 @@ def test_an_audience_is_planned_applied_changed_guarded_and_released(audience_pl
     assert members(place) == {"ann": 1, "dan": 4}
 
 
+@seldom_on_postgres
 def test_a_plan_is_refused_when_the_world_the_rules_or_the_plan_changed(audience_place: Place) -> None:
     place = audience_place
     place.json("plan", "--now", f"{TICK}", "--out", "plan.json")
@@ -133,6 +138,7 @@ def test_an_instant_before_the_last_sync_is_refused_and_nothing_is_sent(audience
     assert place.json("run", "--no-sync", "--now", f"{TICK}")["audiences"] == [], "who does not sync may look back"
 
 
+@seldom_on_postgres
 def test_undo_says_what_it_cannot_do_before_it_does_anything(audience_place: Place) -> None:
     place = audience_place
     place.json("sync", "--now", f"{TICK}")
@@ -157,6 +163,7 @@ def test_undo_says_what_it_cannot_do_before_it_does_anything(audience_place: Pla
     assert members(place) == {"ann": 9, "bob": 8, "cid": 3}
 
 
+@seldom_on_postgres
 def test_mistakes_in_the_command_are_told(audience_place: Place) -> None:
     place = audience_place
     assert "did you mean 'vips'?" in place.json("sync", "--audience", "vip", code=3)["error"]["message"]
@@ -177,6 +184,7 @@ def test_a_run_syncs_audiences_without_a_schedule(audience_place: Place) -> None
     assert "nothing new" in text
 
 
+@seldom_on_postgres
 def test_lint_names_file_line_and_nearest_column(audience_place: Place) -> None:
     place = audience_place
     place.write("rules/audiences/vips.yml", AUDIENCE.replace("points", "pionts"))
