@@ -43,6 +43,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(100_000, 20, 20)
 
 
+def pytest_unconfigure() -> None:
+    """What is frozen would be told of as leaked when the process ends."""
+    gc.unfreeze()
+
+
 def _bin() -> Path:
     elsewhere = shutil.which("initdb")
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or ([Path(elsewhere)] if elsewhere else [])
