@@ -93,9 +93,9 @@ def test_over_a_limit_all_of_that_kind_stays_and_the_rest_flows(
     assert report.error is None
     assert set(withheld(report.plan)) == ({kind} if kind else set())
     assert told(peer) == passes
-    town.later().sync()
-    assert told(peer) == {}, "and it stays at every further sync"
     if kind:
+        town.later().sync()
+        assert told(peer) == {}, "and it stays at every further sync"
         assert town.plan().withheld[0].release.startswith(f"dbt-activate approve audience:vips --{kind} ")
 
 
