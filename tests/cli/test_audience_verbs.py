@@ -7,7 +7,7 @@ import json
 
 import pytest
 from cli_place import TICK, Place
-from test_verbs import documented, same_shape
+from test_verbs import documented, same_shape, seldom_on_postgres
 
 AUDIENCE = """\
 audience: vips
@@ -17,10 +17,6 @@ fields: {score: points}
 guard: {max_removed: 50%}
 """
 LATER = TICK + dt.timedelta(hours=1)
-# What is about words and files more than about rows is tried on PostgreSQL behind the slow marker.
-seldom_on_postgres = pytest.mark.parametrize(
-    "either_place", ["duckdb", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True
-)
 
 
 @pytest.fixture
@@ -125,6 +121,7 @@ def test_members_are_read_back_mended_and_undone(audience_place: Place) -> None:
     assert "no sync of an audience" in place.json("undo", "nonsense", code=3)["error"]["message"]
 
 
+@seldom_on_postgres
 def test_an_instant_before_the_last_sync_is_refused_and_nothing_is_sent(audience_place: Place) -> None:
     place = audience_place
     place.json("sync", "--now", f"{LATER}")
@@ -175,6 +172,7 @@ def test_mistakes_in_the_command_are_told(audience_place: Place) -> None:
     same_shape(place.json("retry"), documented("retry"))
 
 
+@seldom_on_postgres
 def test_a_run_syncs_audiences_without_a_schedule(audience_place: Place) -> None:
     place = audience_place
     assert place.json("run", "--now", f"{TICK}", "--no-sync")["audiences"] == []

@@ -91,7 +91,7 @@ def both(folder: Path, names: dict[str, Any]) -> tuple[bool, tuple[str, object],
     return is_translated, told(ours, names), told(by_jinja, names)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     subject=BODIES, html=BODIES, values=st.fixed_dictionaries(dict.fromkeys(FIELDS[:-1], VALUES)),
     extends=st.booleans(), zone=st.sampled_from(["Europe/Berlin", "Asia/Kathmandu"]),

@@ -224,21 +224,20 @@ def test_as_many_as_the_limit_use_no_approval(build: Build) -> None:
     assert used(scenario) == []
 
 
-@pytest.mark.parametrize(
-    ("granted", "expires", "passes"),
-    [
-        ("2026-03-02 09:00", "2026-03-02 09:01", True),
-        ("2026-03-02 08:00", "2026-03-02 09:00", False),
-        ("2026-03-02 09:01", "2026-03-03 00:00", False),
-    ],
-    ids=["open", "lapsed", "not given yet"],
-)
-def test_an_approval_is_open_from_when_it_was_given_until_it_lapses(
-    build: Build, granted: str, expires: str, passes: bool
-) -> None:
-    scenario = happens(launched(build), "sale", "ada", "bob", "cid")
-    scenario.approve("sale", 3, at=granted, expires=expires)
-    assert scenario.tick("2026-03-02 09:00") == (sent if passes else held)("ada", "bob", "cid")
+def test_an_approval_is_open_from_when_it_was_given_until_it_lapses(build: Build) -> None:
+    scenario = build()
+    for person in PEOPLE[:2]:
+        scenario.profile(person)
+    for name in ("open", "lapsed", "not_given_yet"):
+        scenario.campaign(name, enter={"trigger": name}, guard={"max_messages": 1})
+        happens(scenario, name, *PEOPLE[:2])
+    scenario.tick("2026-03-01 00:00")
+    scenario.approve("open", 2, at="2026-03-02 09:00", expires="2026-03-02 09:01")
+    scenario.approve("lapsed", 2, at="2026-03-02 08:00", expires="2026-03-02 09:00")
+    scenario.approve("not_given_yet", 2, at="2026-03-02 09:01", expires="2026-03-03 00:00")
+    told = {"open": "send ready", "lapsed": "defer guard_messages", "not_given_yet": "defer guard_messages"}
+    decided = sorted(f"{person} {name}/1: {outcome}" for person in PEOPLE[:2] for name, outcome in told.items())
+    assert scenario.tick("2026-03-02 09:00") == decided
 
 
 def test_another_campaigns_approval_is_of_no_use(build: Build) -> None:
