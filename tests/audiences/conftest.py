@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from activate.warehouses.base import Warehouse
-from activate.warehouses.duckdb import DuckDB
 from activate.warehouses.postgres import Postgres
 from tests.audiences.town import SECRET, Peer, Town, peer_server
 
@@ -18,11 +18,10 @@ from tests.audiences.town import SECRET, Peer, Town, peer_server
 def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
     """An empty warehouse of each kind."""
     if request.param == "duckdb":
-        opened: Warehouse = DuckDB.open(":memory:")
-    else:
-        opened = Postgres.open(request.getfixturevalue("postgres_server"))
-    yield opened
-    opened.close()
+        yield request.getfixturevalue("duckdb_in_memory")
+        return
+    with contextlib.closing(Postgres.open(request.getfixturevalue("postgres_server"))) as opened:
+        yield opened
 
 
 @pytest.fixture

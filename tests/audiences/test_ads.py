@@ -41,10 +41,8 @@ def google() -> Iterator[Vendor]:
 
 
 @pytest.fixture
-def town(google: Vendor, tmp_path: Path) -> Iterator[Town]:
-    warehouse = DuckDB.open(":memory:")
-    yield _people(Town(warehouse, tmp_path, {"crm": _section(google, "google_ads")}), *NAMES, "zoe")
-    warehouse.close()
+def town(google: Vendor, duckdb_in_memory: DuckDB, tmp_path: Path) -> Town:
+    return _people(Town(duckdb_in_memory, tmp_path, {"crm": _section(google, "google_ads")}), *NAMES, "zoe")
 
 
 def jobs(vendor: Vendor) -> google_ads.Peer:
@@ -201,11 +199,9 @@ def test_a_sync_killed_between_the_steps_of_a_job_is_made_good_by_the_next(googl
     assert google.peer.members == _hashes("bob", "cid")
 
 
-def test_the_data_manager_is_asked_until_a_request_is_done(tmp_path: Path) -> None:
+def test_the_data_manager_is_asked_until_a_request_is_done(duckdb_in_memory: DuckDB, tmp_path: Path) -> None:
     with serve(google_data_manager.Peer()) as vendor:
-        town = _people(
-            Town(DuckDB.open(":memory:"), tmp_path, {"crm": _section(vendor, "google_data_manager")}), *NAMES
-        )
+        town = _people(Town(duckdb_in_memory, tmp_path, {"crm": _section(vendor, "google_data_manager")}), *NAMES)
         town.segment("vips", NAMES).audience(identify_by=EMAIL)
         assert town.sync().outcomes == {"accepted": 5}
         town.later().segment("vips", ["ada"])
@@ -228,10 +224,8 @@ def facebook() -> Iterator[Vendor]:
 
 
 @pytest.fixture
-def fan_town(facebook: Vendor, tmp_path: Path) -> Iterator[Town]:
-    warehouse = DuckDB.open(":memory:")
-    yield _people(Town(warehouse, tmp_path, {"crm": _section(facebook, "meta", batch=10)}), *NAMES, "zoe")
-    warehouse.close()
+def fan_town(facebook: Vendor, duckdb_in_memory: DuckDB, tmp_path: Path) -> Town:
+    return _people(Town(duckdb_in_memory, tmp_path, {"crm": _section(facebook, "meta", batch=10)}), *NAMES, "zoe")
 
 
 def test_who_is_suppressed_is_taken_out_before_anybody_is_added(fan_town: Town, facebook: Vendor) -> None:

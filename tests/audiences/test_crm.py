@@ -25,11 +25,10 @@ def vendor(request: pytest.FixtureRequest) -> Iterator[Vendor]:
 
 
 @pytest.fixture
-def town(vendor: Vendor, tmp_path: Path) -> Iterator[Town]:
+def town(vendor: Vendor, duckdb_in_memory: DuckDB, tmp_path: Path) -> Town:
     kind = "hubspot" if isinstance(vendor.peer, hubspot.Peer) else "intercom"
-    warehouse = DuckDB.open(":memory:")
-    yield Town(warehouse, tmp_path, {"crm": {"type": kind, **vendor.peer.section, "url": vendor.url, "concurrency": 1}})
-    warehouse.close()
+    section = {"type": kind, **vendor.peer.section, "url": vendor.url, "concurrency": 1}
+    return Town(duckdb_in_memory, tmp_path, {"crm": section})
 
 
 def _contact(vendor: Vendor, name: str) -> tuple[list[str], str, dict[str, Any]]:

@@ -27,11 +27,9 @@ def crm(url: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def town(peer: Peer, tmp_path: Path) -> Any:
+def town(peer: Peer, duckdb_in_memory: DuckDB, tmp_path: Path) -> Town:
     """What a destination does to a sync does not depend on the warehouse: DuckDB alone."""
-    opened = DuckDB.open(":memory:")
-    yield Town(opened, tmp_path, {"crm": crm(peer.url), "ads": {**crm(peer.url), "url": f"{peer.url}/ads"}})
-    opened.close()
+    return Town(duckdb_in_memory, tmp_path, {"crm": crm(peer.url), "ads": {**crm(peer.url), "url": f"{peer.url}/ads"}})
 
 
 def rewire(town: Town, **options: Any) -> Town:
@@ -69,13 +67,21 @@ def dead_port() -> str:
 
 PEOPLE = ["ada", "bob", "cid", "dan", "eve"]
 
+
+def few_attempts(town: Town, attempts: int = 2) -> Town:
+    """Let a row fail no more often than this."""
+    delivery = town.policy.delivery.model_copy(update={"max_attempts": attempts})
+    town.policy = town.policy.model_copy(update={"delivery": delivery})
+    return town
+
+
 # -- down, slow, gone -------------------------------------------------------------------------------------------------
 
 
 def test_a_destination_that_is_down_costs_nobody_an_attempt(town: Town, peer: Peer) -> None:
-    town.segment("vips", PEOPLE).audience()
+    few_attempts(town).segment("vips", PEOPLE).audience()
     rewire(town, url=dead_port())
-    for _ in range(7):  # more often than a row may fail
+    for _ in range(3):  # more often than a row may fail
         report = town.later().sync()
         assert "not_connected" in (report.error or "")
         assert set(report.outcomes) == {"aborted"}
@@ -177,9 +183,9 @@ def test_a_segment_that_cannot_be_read_does_not_stop_another(town: Town, peer: P
 
 @pytest.mark.parametrize("status", [401, 403, 404, 302])
 def test_a_refusal_as_a_whole_stops_the_sync_and_burns_no_attempt(town: Town, peer: Peer, status: int) -> None:
-    town.segment("vips", PEOPLE).audience()
+    few_attempts(town).segment("vips", PEOPLE).audience()
     peer.answer = lambda peer, changes: (status, {}, {})
-    for _ in range(6):
+    for _ in range(3):
         report = town.later().sync()
         assert f"answered {status}" in (report.error or "")
         assert set(report.outcomes) == {"aborted"}
@@ -298,10 +304,7 @@ def test_failed_members_are_tried_again_in_the_same_run(town: Town, peer: Peer) 
 
 
 def test_members_that_fail_at_every_sync_become_dead_letters(town: Town, peer: Peer) -> None:
-    town.segment("vips", PEOPLE).audience()
-    town.policy = town.policy.model_copy(
-        update={"delivery": town.policy.delivery.model_copy(update={"max_attempts": 3})}
-    )
+    few_attempts(town, 3).segment("vips", PEOPLE).audience()
     peer.answer = lambda peer, changes: _half(peer, changes, bob=("failed", "busy"))
     assert town.sync().outcomes == {"accepted": 4, "failed": 1}
     assert town.later().sync().outcomes == {"failed": 1}
@@ -338,10 +341,10 @@ def test_retry_after_is_honoured(town: Town, peer: Peer, header: str) -> None:
 
 
 def test_a_destination_that_stays_busy_stops_the_sync_and_burns_no_attempt(town: Town, peer: Peer) -> None:
-    town.segment("vips", PEOPLE).audience()
+    few_attempts(town).segment("vips", PEOPLE).audience()
     for status in (429, 503):
         peer.answer = lambda peer, changes, status=status: (status, {"Retry-After": "5"}, {})  # type: ignore[misc]
-        for _ in range(6):
+        for _ in range(3):
             report = town.later().sync()
             assert report.error
             assert "accepted" not in report.outcomes
@@ -535,11 +538,11 @@ def test_a_destination_that_refuses_every_row_is_left_alone(town: Town, peer: Pe
 
 
 def test_a_removal_is_never_given_up(town: Town, peer: Peer) -> None:
-    town.segment("vips", ["ada", "bob"]).audience()
+    few_attempts(town).segment("vips", ["ada", "bob"]).audience()
     town.sync()
     town.segment("vips", ["ada"])
     peer.answer = lambda *_: (200, {}, {"results": [{"member": "bob", "status": "failed", "error_code": "busy"}]})
-    for _ in range(7):
+    for _ in range(4):
         assert town.later().sync().outcomes == {"failed": 1}
     peer.answer = None
     town.later().sync()

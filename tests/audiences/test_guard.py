@@ -26,12 +26,10 @@ MEMBERS = [f"m{number:02}" for number in range(20)]
 
 
 @pytest.fixture
-def town(peer: Peer, tmp_path: Path) -> Any:
+def town(peer: Peer, duckdb_in_memory: DuckDB, tmp_path: Path) -> Town:
     """The guard looks at numbers, which are the same on every warehouse: DuckDB alone."""
-    opened = DuckDB.open(":memory:")
     crm = {"type": "webhook", "url": f"{peer.url}/changes", "secret": SECRET, "batch": 50}
-    yield Town(opened, tmp_path, {"crm": crm})
-    opened.close()
+    return Town(duckdb_in_memory, tmp_path, {"crm": crm})
 
 
 def rows(users: list[str], ltv: int = 1) -> dict[str, dict[str, Any]]:
@@ -95,9 +93,9 @@ def test_over_a_limit_all_of_that_kind_stays_and_the_rest_flows(
     assert report.error is None
     assert set(withheld(report.plan)) == ({kind} if kind else set())
     assert told(peer) == passes
-    town.later().sync()
-    assert told(peer) == {}, "and it stays at every further sync"
     if kind:
+        town.later().sync()
+        assert told(peer) == {}, "and it stays at every further sync"
         assert town.plan().withheld[0].release.startswith(f"dbt-activate approve audience:vips --{kind} ")
 
 

@@ -22,10 +22,8 @@ PEOPLE = {name: {"email": f"{name}@private.example.com", "ltv": at} for at, name
 
 
 @pytest.fixture
-def warehouse() -> Iterator[Warehouse]:
-    opened = DuckDB.open(":memory:")
-    yield opened
-    opened.close()
+def warehouse(duckdb_in_memory: DuckDB) -> Warehouse:
+    return duckdb_in_memory
 
 
 class Server:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import pytest
-
 from activate.audience_plan import AudiencePlan
 from tests.audiences.town import PEOPLE, Peer, Town, sha
 
@@ -46,11 +44,12 @@ def test_columns_of_the_profiles_can_be_sent(town: Town, peer: Peer) -> None:
     assert peer.members() == {"ada": {"name": "Ada", "points": 7}, "eve": {"name": None, "points": None}}
 
 
-@pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
-def test_what_json_has_no_number_for_is_null(town: Town, peer: Peer, odd: float) -> None:
-    mapping = {"rate": "rate", "text": {"column": "rate", "cast": "text"}}
-    assert sent(town, peer, {"rate": "double"}, {"rate": odd}, **mapping) == {"rate": None, "text": None}
-    town.later().segment("vips", {"ada": {"rate": None}})
+def test_what_json_has_no_number_for_is_null(town: Town, peer: Peer) -> None:
+    users = {name: {"rate": float(name)} for name in ("nan", "inf", "-inf")}
+    town.segment("vips", users, {"rate": "double"})
+    town.audience(fields={"rate": "rate", "text": {"column": "rate", "cast": "text"}}).sync()
+    assert peer.members() == {name: {"rate": None, "text": None} for name in users}
+    town.later().segment("vips", {name: {"rate": None} for name in users})
     assert town.sync().outcomes == {}
 
 
@@ -69,23 +68,23 @@ def test_instants_are_told_in_iso_8601_and_dates_as_dates(town: Town, peer: Peer
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("kind", "value", "cast", "expected"),
-    [
+def test_values_are_cast(town: Town, peer: Peer) -> None:
+    cases: list[tuple[str, Any, str, Any]] = [
         ("bigint", 5, "text", "5"),
         ("text", "5", "integer", 5),
         ("text", "2.5", "decimal", 2.5),
         ("text", "true", "boolean", True),
         ("bigint", None, "text", None),
-    ],
-)
-def test_values_are_cast(town: Town, peer: Peer, kind: str, value: Any, cast: str, expected: Any) -> None:
-    assert sent(town, peer, {"x": kind}, {"x": value}, x={"column": "x", "cast": cast}) == {"x": expected}
+    ]
+    columns = {f"x{at}": kind for at, (kind, _, _, _) in enumerate(cases)}
+    row = {f"x{at}": value for at, (_, value, _, _) in enumerate(cases)}
+    mapping = {f"x{at}": {"column": f"x{at}", "cast": cast} for at, (_, _, cast, _) in enumerate(cases)}
+    expected = {f"x{at}": value for at, (_, _, _, value) in enumerate(cases)}
+    assert sent(town, peer, columns, row, **mapping) == expected
 
 
-@pytest.mark.parametrize(
-    ("how", "text", "expected"),
-    [
+def test_texts_are_made_uniform_and_hashed_so(town: Town, peer: Peer) -> None:
+    cases: list[tuple[dict[str, str], str, str]] = [
         ({"normalise": "email"}, "Dana@Example.com ", "dana@example.com"),
         ({"normalise": "email"}, "\tda na@example.com\r\n", "dana@example.com"),
         ({"normalise": "email"}, "d.a.na+x@gmail.com", "d.a.na+x@gmail.com"),
@@ -102,28 +101,26 @@ def test_values_are_cast(town: Town, peer: Peer, kind: str, value: Any, cast: st
         ({"normalise": "phone_digits"}, "+46 70 123 45 67", "46701234567"),
         ({"normalise": "phone_digits", "country_code": "+46"}, "070 123 45 67", "46701234567"),
         ({"normalise": "phone_digits"}, "0046701234567", "46701234567"),
-    ],
-)
-def test_texts_are_made_uniform_and_hashed_so(
-    town: Town, peer: Peer, how: dict[str, Any], text: str, expected: str
-) -> None:
-    found = sent(
-        town, peer, {"x": "text"}, {"x": text},
-        plain={"column": "x", **how}, hashed={"column": "x", "hash": "sha256", **how}, md5={"column": "x", "hash": "md5", **how},
-    )  # fmt: skip
-    assert found == {
-        "plain": expected, "hashed": hashlib.sha256(expected.encode()).hexdigest(),
-        "md5": hashlib.md5(expected.encode(), usedforsecurity=False).hexdigest(),
-    }  # fmt: skip
+    ]
+    row, mapping, expected = {}, {}, {}
+    for at, (how, text, normal) in enumerate(cases):
+        column = f"x{at}"
+        row[column] = text
+        mapping[f"plain{at}"] = {"column": column, **how}
+        expected[f"plain{at}"] = normal
+        mapping[f"hashed{at}"] = {"column": column, "hash": "sha256", **how}
+        expected[f"hashed{at}"] = hashlib.sha256(normal.encode()).hexdigest()
+        mapping[f"md5_{at}"] = {"column": column, "hash": "md5", **how}
+        expected[f"md5_{at}"] = hashlib.md5(normal.encode(), usedforsecurity=False).hexdigest()
+    assert sent(town, peer, dict.fromkeys(row, "text"), row, **mapping) == expected
 
 
-@pytest.mark.parametrize("how", ["email", "email_gmail", "phone", "phone_digits", "lower", "trim", None])
-def test_what_is_a_hash_already_is_not_hashed_again(town: Town, peer: Peer, how: str | None) -> None:
+def test_what_is_a_hash_already_is_not_hashed_again(town: Town, peer: Peer) -> None:
     known = sha("dana@example.com")
-    more = {"normalise": how} if how else {}
-    assert sent(town, peer, {"x": "text"}, {"x": known.upper()}, x={"column": "x", "hash": "sha256", **more}) == {
-        "x": known
-    }
+    hows = ("email", "email_gmail", "phone", "phone_digits", "lower", "trim")
+    mapping: dict[str, Any] = {how: {"column": "x", "hash": "sha256", "normalise": how} for how in hows}
+    mapping["alone"] = {"column": "x", "hash": "sha256"}
+    assert sent(town, peer, {"x": "text"}, {"x": known.upper()}, **mapping) == dict.fromkeys(mapping, known)
 
 
 def test_null_and_empty_are_hashed_as_they_are(town: Town, peer: Peer) -> None:
@@ -140,24 +137,24 @@ def test_letters_beyond_ascii_are_hashed_alike_everywhere(town: Town, peer: Peer
 # -- what counts as a change ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [((None, "x"), ("", "x")), (("", "x"), (None, "x")), (("ab", "c"), ("a", "bc")), ((None, "x"), ("x", None)),
-     (("-", None), (None, "-")), (("+1:a", "b"), ("+1:a+1:b", ""))],
-)  # fmt: skip
-def test_rows_that_look_alike_when_joined_are_told_apart(town: Town, peer: Peer, before: Any, after: Any) -> None:
-    columns = {"a": "text", "b": "text"}
-    town.segment("vips", {"ada": dict(zip("ab", before, strict=True))}, columns).audience(fields={"a": "a", "b": "b"})
-    town.sync()
-    town.later().segment("vips", {"ada": dict(zip("ab", after, strict=True))})
-    assert town.sync().outcomes == {"accepted": 1}
-    assert peer.members() == {"ada": dict(zip("ab", after, strict=True))}
+def test_rows_that_look_alike_when_joined_are_told_apart(town: Town, peer: Peer) -> None:
+    cases = [
+        ((None, "x"), ("", "x")), (("", "x"), (None, "x")), (("ab", "c"), ("a", "bc")), ((None, "x"), ("x", None)),
+        (("-", None), (None, "-")), (("+1:a", "b"), ("+1:a+1:b", "")),
+    ]  # fmt: skip
+    before, after = (
+        {f"u{at}": dict(zip("ab", case[turn], strict=True)) for at, case in enumerate(cases)} for turn in (0, 1)
+    )
+    town.segment("vips", before, {"a": "text", "b": "text"}).audience(fields={"a": "a", "b": "b"}).sync()
+    assert peer.members() == before
+    town.later().segment("vips", after)
+    assert town.sync().outcomes == {"accepted": len(cases)}
+    assert peer.members() == after
     assert town.later().sync().outcomes == {}
 
 
-@pytest.mark.parametrize(
-    ("before", "text", "after", "again"),
-    [
+def test_a_column_of_another_type_sends_nobody_again(town: Town, peer: Peer) -> None:
+    cases = [
         ("integer", "5", "bigint", "5"),
         ("integer", "5", "numeric(12,2)", "5"),
         ("integer", "5", "numeric(12,0)", "5"),
@@ -173,21 +170,26 @@ def test_rows_that_look_alike_when_joined_are_told_apart(town: Town, peer: Peer,
         ("timestamp", "'2026-03-01 10:20:30.5'", "timestamptz", "'2026-03-01 10:20:30.500+00'"),
         ("boolean", "true", "text", "'true'"),
         ("varchar(10)", "'a'", "text", "'a'"),
-    ],
-)
-def test_a_column_of_another_type_sends_nobody_again(
-    town: Town, peer: Peer, before: str, text: str, after: str, again: str
-) -> None:
-    for kind, value in ((before, text), (after, again)):
+    ]
+    columns = [f"x{at}" for at in range(len(cases))]  # of each case's own person; `bob` has nothing anywhere
+    for turn in (0, 1):
         if "vips" in town.models:
             town.run(f"DROP TABLE {town.schema}.vips")
-        town.table("vips", {"user_id": "text", "x": kind})
-        town.run(f"INSERT INTO {town.schema}.vips (user_id, x) VALUES ('ada', CAST({value} AS {kind})), ('bob', NULL)")
-        report = town.audience(fields={"x": "x"}).later().sync()
+        kinds = [case[2 * turn] for case in cases]
+        town.table("vips", {"user_id": "text", **dict(zip(columns, kinds, strict=True))})
+        town.run(f"INSERT INTO {town.schema}.vips (user_id) VALUES ('bob')")
+        for at, case in enumerate(cases):
+            town.run(
+                f"INSERT INTO {town.schema}.vips (user_id, x{at}) "
+                f"VALUES ('u{at}', CAST({case[2 * turn + 1]} AS {case[2 * turn]}))"
+            )
+        peer.told.clear()
+        report = town.audience(fields={name: name for name in columns}).later().sync()
         assert report.error is None
-    assert report.outcomes == {}
-    town.run(f"UPDATE {town.schema}.vips SET x = NULL")
-    assert town.later().sync().outcomes == {"accepted": 1}
+    assert (report.outcomes, peer.told) == ({}, [])
+    for at in range(len(cases)):
+        town.run(f"UPDATE {town.schema}.vips SET x{at} = NULL")
+    assert town.later().sync().outcomes == {"accepted": len(cases)}
 
 
 def test_the_order_of_the_fields_does_not_matter(town: Town, peer: Peer) -> None:

@@ -38,7 +38,7 @@ def _people(town: Town) -> None:
     town.put("people", {"user_id": "bad", "email": f"{ADDRESS} (old)@x", "phone": PHONE, "first_name": NAME})
 
 
-@pytest.mark.parametrize("identify", ["hash", "plain", "key"])
+@pytest.mark.parametrize("identify", ["hash", "plain", pytest.param("key", marks=pytest.mark.slow)])
 def test_nothing_personal_is_left_behind(
     town: Town, peer: Peer, identify: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:

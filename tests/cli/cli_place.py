@@ -101,7 +101,12 @@ class Place:
 
     def cart(self, person: str, event: str, at: dt.datetime, value: int = 150) -> None:
         """Somebody leaves a cart behind."""
-        self.execute(f"INSERT INTO shop.cart_abandoned VALUES ('{event}', '{person}', TIMESTAMP '{at}', {value})")
+        self.carts((person, event, at, value))
+
+    def carts(self, *left: tuple[str, str, dt.datetime, int]) -> None:
+        """Several carts: person, event, instant, value."""
+        self.execute(*(f"INSERT INTO shop.cart_abandoned VALUES ('{event}', '{person}', TIMESTAMP '{at}', {value})"
+                       for person, event, at, value in left))  # fmt: skip
 
 
 def _manifest(adapter: str) -> str:
@@ -137,9 +142,12 @@ def _make(directory: Path, uri: str | None) -> Place:
     place.write("rules/activate.yml", POLICY)
     place.write("rules/campaigns/abandoned_cart.yml", CAMPAIGN)
     place.write("rules/templates/cart.push.j2", TEMPLATE)
-    place.execute("CREATE SCHEMA shop", *(f"CREATE TABLE shop.{name} ({columns})" for name, columns in MODELS.items()))
-    place.execute(*(f"INSERT INTO shop.profiles VALUES ('{who}', 'Europe/Berlin', 't-{who}', {may})" for who, may in
-                    (("ann", True), ("bob", True), ("cid", False))))  # fmt: skip
+    place.execute(
+        "CREATE SCHEMA shop",
+        *(f"CREATE TABLE shop.{name} ({columns})" for name, columns in MODELS.items()),
+        "INSERT INTO shop.profiles VALUES ('ann', 'Europe/Berlin', 't-ann', TRUE), "
+        "('bob', 'Europe/Berlin', 't-bob', TRUE), ('cid', 'Europe/Berlin', 't-cid', FALSE)",
+    )
     return place
 
 
@@ -159,6 +167,5 @@ def busy(place: Place) -> Place:
     """Launch the campaign, then let three people leave carts behind; ann leaves two."""
     assert place.run("run", "--now", f"{LAUNCH}").returncode == 0
     at = TICK - dt.timedelta(minutes=45)
-    for person, event in (("ann", "e1"), ("ann", "e2"), ("bob", "e3"), ("cid", "e4")):
-        place.cart(person, event, at, value=50 if event == "e3" else 150)
+    place.carts(("ann", "e1", at, 150), ("ann", "e2", at, 150), ("bob", "e3", at, 50), ("cid", "e4", at, 150))
     return place

@@ -7,7 +7,7 @@ import json
 
 import pytest
 from cli_place import TICK, Place
-from test_verbs import documented, same_shape
+from test_verbs import documented, same_shape, seldom_on_postgres
 
 AUDIENCE = """\
 audience: vips
@@ -70,6 +70,7 @@ def test_an_audience_is_planned_applied_changed_guarded_and_released(audience_pl
     assert members(place) == {"ann": 1, "dan": 4}
 
 
+@seldom_on_postgres
 def test_a_plan_is_refused_when_the_world_the_rules_or_the_plan_changed(audience_place: Place) -> None:
     place = audience_place
     place.json("plan", "--now", f"{TICK}", "--out", "plan.json")
@@ -120,6 +121,7 @@ def test_members_are_read_back_mended_and_undone(audience_place: Place) -> None:
     assert "no sync of an audience" in place.json("undo", "nonsense", code=3)["error"]["message"]
 
 
+@seldom_on_postgres
 def test_an_instant_before_the_last_sync_is_refused_and_nothing_is_sent(audience_place: Place) -> None:
     place = audience_place
     place.json("sync", "--now", f"{LATER}")
@@ -133,6 +135,7 @@ def test_an_instant_before_the_last_sync_is_refused_and_nothing_is_sent(audience
     assert place.json("run", "--no-sync", "--now", f"{TICK}")["audiences"] == [], "who does not sync may look back"
 
 
+@seldom_on_postgres
 def test_undo_says_what_it_cannot_do_before_it_does_anything(audience_place: Place) -> None:
     place = audience_place
     place.json("sync", "--now", f"{TICK}")
@@ -157,6 +160,7 @@ def test_undo_says_what_it_cannot_do_before_it_does_anything(audience_place: Pla
     assert members(place) == {"ann": 9, "bob": 8, "cid": 3}
 
 
+@seldom_on_postgres
 def test_mistakes_in_the_command_are_told(audience_place: Place) -> None:
     place = audience_place
     assert "did you mean 'vips'?" in place.json("sync", "--audience", "vip", code=3)["error"]["message"]
@@ -168,6 +172,7 @@ def test_mistakes_in_the_command_are_told(audience_place: Place) -> None:
     same_shape(place.json("retry"), documented("retry"))
 
 
+@seldom_on_postgres
 def test_a_run_syncs_audiences_without_a_schedule(audience_place: Place) -> None:
     place = audience_place
     assert place.json("run", "--now", f"{TICK}", "--no-sync")["audiences"] == []
@@ -177,6 +182,7 @@ def test_a_run_syncs_audiences_without_a_schedule(audience_place: Place) -> None
     assert "nothing new" in text
 
 
+@seldom_on_postgres
 def test_lint_names_file_line_and_nearest_column(audience_place: Place) -> None:
     place = audience_place
     place.write("rules/audiences/vips.yml", AUDIENCE.replace("points", "pionts"))

@@ -24,8 +24,7 @@ def _queued(place: Place, people: int) -> None:
         *(f"INSERT INTO shop.profiles VALUES ('p{n}', 'Europe/Berlin', 't-p{n}', TRUE)" for n in range(people))
     )
     assert place.run("run", "--now", f"{LAUNCH}").returncode == 0
-    for number in range(people):
-        place.cart(f"p{number}", f"c{number}", TICK - dt.timedelta(minutes=45))
+    place.carts(*((f"p{number}", f"c{number}", TICK - dt.timedelta(minutes=45), 150) for number in range(people)))
     assert place.run("run", "--now", f"{TICK}", "--no-deliver").returncode == 0
 
 

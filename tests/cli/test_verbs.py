@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 from cli_place import CAMPAIGN, LAUNCH, TICK, Place, busy
 
+# What is about words and files more than about rows is tried on PostgreSQL behind the slow marker.
+seldom_on_postgres = pytest.mark.parametrize(
+    "either_place", ["duckdb", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True
+)
 DOCS = Path(__file__).parents[2] / "docs"
 # Mappings whose keys are names (of campaigns, segments, statuses, blocks) or depend on the gate.
 OPEN = (
@@ -68,6 +72,7 @@ def test_a_tick_is_planned_run_explained_and_shown(either_place: Place) -> None:
     assert stands["outbox"] == []
 
 
+@seldom_on_postgres
 def test_the_caps_of_a_story_are_those_that_the_engine_counted(either_place: Place) -> None:
     place = busy(either_place)
     place.json("run", "--now", f"{TICK}")

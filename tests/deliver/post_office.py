@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -203,14 +205,21 @@ class PostOffice:
         return "\n".join(repr(self.sql(f"SELECT * FROM activate.{table.name}")) for table in TABLES)
 
 
+_BUILT: list[bytes] = []
+
+
 @contextmanager
 def duckdb_office(directory: Path, providers: Mapping[str, Any], **policy: Any) -> Iterator[PostOffice]:
-    """A post office on a new DuckDB file."""
-    warehouse = DuckDB.open(str(directory / "state.duckdb"))
-    try:
-        yield PostOffice.open(warehouse, directory, providers, **policy).build()
-    finally:
-        warehouse.close()
+    """A post office on a new DuckDB file: a copy of one whose tables are made."""
+    if not _BUILT:
+        with tempfile.TemporaryDirectory() as folder:
+            with contextlib.closing(DuckDB.open(f"{folder}/state.duckdb")) as empty:
+                PostOffice.open(empty, Path(folder), {}).build()
+            _BUILT.append(Path(folder, "state.duckdb").read_bytes())
+    file = directory / "state.duckdb"
+    file.write_bytes(_BUILT[0])
+    with contextlib.closing(DuckDB.open(str(file))) as warehouse:
+        yield PostOffice.open(warehouse, directory, providers, **policy)
 
 
 @contextmanager

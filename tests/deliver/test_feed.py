@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from post_office import NOON, MakeOffice, PostOffice, message_id, on_both
-from test_kill import COUNT, Place, _check, _prepare, place
+from test_kill import COUNT, Place, _check, _prepare, place, sampled
 
 from activate.deliver.send import carrier_for
 from activate.message import ProviderReport
@@ -66,7 +66,11 @@ def test_handed_over_again_a_message_is_there_once_and_as_it_was(make_office: Ma
     assert rows(office, "*") == before
 
 
-@pytest.mark.parametrize("step", ["after claim 1", "before post 2", "after post 1", "after post 4", "before record 1"])
+@pytest.mark.parametrize(
+    ("place", "step"),
+    sampled("after claim 1", "after post 1", "before post 2", "before record 1", "after post 4"),
+    indirect=["place"],
+)
 def test_killed_at_any_step_each_message_is_there_exactly_once(place: Place, tmp_path: Path, step: str) -> None:
     template(tmp_path)
     _prepare(place, FEED)

@@ -93,24 +93,23 @@ def test_a_template_can_abort(make_office: MakeOffice, peer: Service) -> None:
 
 
 @on_both
-@pytest.mark.parametrize(
-    ("statement", "code"),
-    [
+def test_profile_is_read_again_at_dispatch(make_office: MakeOffice, peer: Service) -> None:
+    cases = {
         # semantics.md, section 8, case 3: unsubscribe between decide and dispatch: suppressed.
-        ("UPDATE shop.profiles SET email_consent = FALSE WHERE user_id = 'u1'", "consent_withdrawn"),
-        ("UPDATE shop.profiles SET email_consent = NULL WHERE user_id = 'u1'", "consent_withdrawn"),
-        ("UPDATE shop.profiles SET email = '' WHERE user_id = 'u1'", "unreachable"),
-        ("UPDATE shop.profiles SET email = NULL WHERE user_id = 'u1'", "unreachable"),
-        ("DELETE FROM shop.profiles WHERE user_id = 'u1'", "no_profile"),
-        ("INSERT INTO shop.profiles SELECT * FROM shop.profiles WHERE user_id = 'u1'", "duplicate_profile"),
-    ],
-)
-def test_profile_is_read_again_at_dispatch(make_office: MakeOffice, peer: Service, statement: str, code: str) -> None:
-    office = make_office({"mail": webhook(peer.url)}).people(3).queue(range(3))
-    office.sql(statement)
-    assert office.deliver().counts == {"accepted": 2, "aborted": 1}
-    assert office.codes()["aborted", code] == 1
-    assert message_id(1) not in peer.taken
+        "UPDATE shop.profiles SET email_consent = FALSE WHERE user_id = 'u1'": "consent_withdrawn",
+        "UPDATE shop.profiles SET email_consent = NULL WHERE user_id = 'u2'": "consent_withdrawn",
+        "UPDATE shop.profiles SET email = '' WHERE user_id = 'u3'": "unreachable",
+        "UPDATE shop.profiles SET email = NULL WHERE user_id = 'u4'": "unreachable",
+        "DELETE FROM shop.profiles WHERE user_id = 'u5'": "no_profile",
+        "INSERT INTO shop.profiles SELECT * FROM shop.profiles WHERE user_id = 'u6'": "duplicate_profile",
+    }
+    office = make_office({"mail": webhook(peer.url)}).people(8).queue(range(8))
+    for statement in cases:
+        office.sql(statement)
+    assert office.deliver().counts == {"accepted": 2, "aborted": 6}
+    found = dict(office.sql("SELECT message_id, error_code FROM activate.deliveries WHERE status = 'aborted'"))
+    assert found == {message_id(number): code for number, code in enumerate(cases.values(), start=1)}
+    assert set(peer.taken) == {message_id(0), message_id(7)}
 
 
 def test_text_consent_counts_by_its_values(make_office: MakeOffice, peer: Service) -> None:
@@ -121,22 +120,20 @@ def test_text_consent_counts_by_its_values(make_office: MakeOffice, peer: Servic
 
 
 @on_both
-@pytest.mark.parametrize(
-    ("column", "offset", "outcome", "code"),
-    [
+def test_expiry_and_window_hold_up_to_their_last_instant(make_office: MakeOffice, peer: Service) -> None:
+    cases = [
         ("expires_at", 0, "expired", None),  # the end of a half-open interval is outside
         ("expires_at", 1, "accepted", None),
         ("send_by", 0, "expired", "window_closed"),
         ("send_by", 1, "accepted", None),
-    ],
-)
-def test_expiry_and_window_hold_up_to_their_last_instant(
-    make_office: MakeOffice, peer: Service, column: str, offset: int, outcome: str, code: str | None
-) -> None:
-    office = make_office({"mail": webhook(peer.url)}).people(1)
-    office.queue([0], **{column: NOON + dt.timedelta(microseconds=offset)})
+    ]
+    office = make_office({"mail": webhook(peer.url)}).people(4)
+    for number, (column, offset, _, _) in enumerate(cases):
+        office.queue([number], **{column: NOON + dt.timedelta(microseconds=offset)})
     office.deliver(now=NOON)
-    assert office.codes() == {(outcome, code): 1}
+    rows = office.sql("SELECT message_id, status, error_code FROM activate.deliveries WHERE status <> 'claimed'")
+    told = {(message_id(number), outcome, code) for number, (_, _, outcome, code) in enumerate(cases)}
+    assert set(rows) == told
 
 
 @on_both
@@ -556,28 +553,26 @@ def test_outcome_and_suppression_are_written_together_or_not_at_all(
     monkeypatch.setattr(Outbox, "_record", record)
 
 
-@pytest.mark.parametrize(
-    ("subject", "reason", "kind", "sent"),
-    [
+def test_a_suppression_between_decision_and_hand_over(make_office: MakeOffice, peer: Service) -> None:
+    cases = [
         ("address", "opted_out", "marketing", False),
         ("address", "opted_out", "transactional", True),
         ("address", "unregistered", "transactional", False),
         ("person", "opted_out", "marketing", False),
         ("person", "opted_out", "transactional", True),
         ("somebody else", "opted_out", "marketing", True),
-    ],
-)
-def test_a_suppression_between_decision_and_hand_over(
-    make_office: MakeOffice, peer: Service, subject: str, reason: str, kind: str, sent: bool
-) -> None:
-    office = make_office({"mail": webhook(peer.url)}).people(1).queue([0], **{"class": kind})
-    known = hashlib.sha256(address(0).encode()).hexdigest()
-    whom = {"address": (f"'{known}'", "NULL"), "person": ("NULL", "'u0'")}.get(subject, ("NULL", "'u9'"))
-    office.sql(
-        "INSERT INTO activate.suppressions VALUES "
-        f"('email', {', '.join(whom)}, '{reason}', 'suppressed', 'x', NULL, '2026-03-02 11:59:00', 'r', '2026-03-02 11:59:00')"
-    )
-    assert office.deliver().counts == ({"accepted": 1} if sent else {"aborted": 1})
+    ]
+    office = make_office({"mail": webhook(peer.url)}).people(len(cases))
+    for number, (subject, reason, kind, _) in enumerate(cases):
+        office.queue([number], **{"class": kind})
+        known = hashlib.sha256(address(number).encode()).hexdigest()
+        whom = {"address": (f"'{known}'", "NULL"), "person": ("NULL", f"'u{number}'")}.get(subject, ("NULL", "'u99'"))
+        office.sql(
+            f"INSERT INTO activate.suppressions VALUES ('email', {', '.join(whom)}, '{reason}', 'suppressed', 'x', NULL, "
+            "'2026-03-02 11:59:00', 'r', '2026-03-02 11:59:00')"
+        )
+    assert office.deliver().counts == {"accepted": 3, "aborted": 3}
+    assert set(peer.taken) == {message_id(number) for number, (_, _, _, sent) in enumerate(cases) if sent}
 
 
 def test_pages_hold_every_message_once_and_no_rank_is_too_large_for_one() -> None:

@@ -91,7 +91,7 @@ def both(folder: Path, names: dict[str, Any]) -> tuple[bool, tuple[str, object],
     return is_translated, told(ours, names), told(by_jinja, names)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     subject=BODIES, html=BODIES, values=st.fixed_dictionaries(dict.fromkeys(FIELDS[:-1], VALUES)),
     extends=st.booleans(), zone=st.sampled_from(["Europe/Berlin", "Asia/Kathmandu"]),
@@ -132,12 +132,12 @@ def test_the_usual_template_is_translated_and_a_loop_is_not(tmp_path: Path) -> N
 
 def test_a_long_chain_of_conditions_is_left_to_jinja(tmp_path: Path) -> None:
     """In Python it is one expression within another, deeper than Python compiles."""
-    chain = "".join(f"{{% elif context.number == {number} %}}{number}" for number in range(1_400))
+    chain = "".join(f"{{% elif context.number == {number} %}}{number}" for number in range(1_050))
     (tmp_path / "t.email.j2").write_text(f"{{% if context.number < 0 %}}below{chain}{{% endif %}}")
-    names = {"profile": ProfileRow(), "context": ContextRow.of({"number": 1_399})}
+    names = {"profile": ProfileRow(), "context": ContextRow.of({"number": 1_049})}
     translated, ours, jinja = both(tmp_path, names)
     assert not translated
-    assert ours == jinja == ("text", {"body": "1399"})
+    assert ours == jinja == ("text", {"body": "1049"})
 
 
 def test_a_text_beyond_the_limit_fails_both_ways(tmp_path: Path) -> None:

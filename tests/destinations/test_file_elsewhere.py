@@ -21,32 +21,32 @@ SECRET = "hunter2-secret-key"
 
 
 @pytest.fixture(scope="module")
-def s3_server() -> Iterator[str]:
+def s3_bucket() -> Iterator[tuple[str, Any]]:
+    """The address of an S3 server, and a bucket there."""
+    import boto3
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(port=0, ip_address="127.0.0.1", verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    url = f"http://{host}:{port}"
+    client = boto3.resource(
+        "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+    yield url, client.create_bucket(Bucket="exports")
     server.stop()
 
 
 @pytest.fixture
-def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def s3(s3_bucket: tuple[str, Any]) -> dict[str, Any]:
     """The storage options of an S3 server that holds an empty bucket."""
-    import boto3
-
-    options = {
+    url, bucket = s3_bucket
+    bucket.objects.all().delete()
+    return {
         "key": "AKIATEST",
         "secret": SECRET,
-        "client_kwargs": {"endpoint_url": s3_server, "region_name": "us-east-1"},
+        "client_kwargs": {"endpoint_url": url, "region_name": "us-east-1"},
     }
-    client = boto3.resource(
-        "s3", endpoint_url=s3_server, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
-    )
-    bucket = client.create_bucket(Bucket="exports")
-    bucket.objects.all().delete()
-    return options
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 
-import pytest
-
 from tests.feed.conftest import NOW, Box
 
 
@@ -61,12 +59,14 @@ def test_nothing_was_ever_delivered(box: Box) -> None:
     assert box.ask(path="/healthz", token=None)[0] == 200
 
 
-@pytest.mark.parametrize(
-    "user_id", ["o'neil", "x' OR '1'='1", "a\\' OR 1=1 --", "$1", "; DROP TABLE x", "名前", "a\tb"]
-)
-def test_whatever_a_person_s_key_looks_like_it_is_only_a_value(box: Box, user_id: str) -> None:
-    box.put("mine", user_id=user_id).put("other", user_id="bob")
-    assert box.ids(token=box.token(user_id)) == ["mine"]
+def test_whatever_a_person_s_key_looks_like_it_is_only_a_value(box: Box) -> None:
+    box.put("other", user_id="bob")
+    keys = ["o'neil", "x' OR '1'='1", "a\\' OR 1=1 --", "$1", "; DROP TABLE x", "名前", "a\tb"]
+    for number, user_id in enumerate(keys):
+        box.put(f"m{number}", user_id=user_id)
+    for number, user_id in enumerate(keys):
+        assert box.ids(token=box.token(user_id)) == [f"m{number}"]
+    assert box.ids(token=box.token("bob")) == ["other"]
 
 
 def test_a_token_for_one_channel_shows_that_channel_alone(box: Box) -> None:

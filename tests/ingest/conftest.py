@@ -37,8 +37,6 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventShop]:
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> Iterator[EventShop]:
+def local(duckdb_in_memory: DuckDB, tmp_path: Path) -> EventShop:
     """The same on DuckDB alone, for what does not depend on the warehouse."""
-    warehouse = DuckDB.open(str(tmp_path / "shop.duckdb"))
-    yield EventShop(warehouse, tmp_path)
-    warehouse.close()
+    return EventShop(duckdb_in_memory, tmp_path)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from activate import ingesting
+from activate import ingesting, run
 from activate.ingest.web import Listener
 from activate.message import IngestReport
 from activate.project import Project, Relation
@@ -31,7 +31,7 @@ class EventShop:
         self.warehouse = warehouse
         self.directory = directory
         self.stage = Scenario(warehouse, {"channels": channels, "ingest": SECTIONS, "providers": providers})
-        self.stage.profile("u0").tick("2026-03-01 00:00")
+        run.migrate_state(warehouse, self.stage.profile("u0").project(), dt.datetime(2026, 3, 1))
         self.now = NOON
 
     @property

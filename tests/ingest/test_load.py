@@ -22,6 +22,11 @@ from activate.testing.worlds_stage import read
 from tests.ingest.shop import EventShop
 from tests.ingest.vectors import ADDRESS, AT, LOSSES, MESSAGE, NOON, NUMBER, line, signed, source
 
+# What hardly touches the warehouse's SQL is tried on PostgreSQL behind the slow marker.
+seldom_on_postgres = pytest.mark.parametrize(
+    "shop", ["duckdb", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True
+)
+
 
 def test_every_source_is_loaded_once_however_often_it_is_told(shop: EventShop) -> None:
     shop.sent(MESSAGE, "u0", "email")
@@ -55,12 +60,14 @@ def test_a_message_is_found_by_the_providers_id_and_the_person(shop: EventShop) 
     }
 
 
+@seldom_on_postgres
 def test_a_message_id_that_is_not_ours_is_not_kept(shop: EventShop) -> None:
     shop.ingest("sendgrid", signed("sendgrid", LOSSES["sendgrid"]))
     (row,) = shop.engagements()
     assert (row["message_id"], row["user_id"], row["provider_message_id"]) == (None, None, "14c5d75ce93")
 
 
+@seldom_on_postgres
 def test_nothing_personal_is_stored_told_or_logged(shop: EventShop, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     reports = [shop.ingest(kind, signed(kind, LOSSES[kind])) for kind in SOURCES]
@@ -121,6 +128,7 @@ def test_unsigned_needs_no_section_but_a_known_type(local: EventShop) -> None:
         local.load("sendgrid", ["/nowhere/at/all"], signed=False)
 
 
+@seldom_on_postgres
 def test_the_run_is_told(shop: EventShop) -> None:
     shop.ingest("sendgrid", signed("sendgrid", LOSSES["sendgrid"]))
     rows = read(shop.warehouse, Relation(shop.stage.state_schema, "runs"), ("run_id", "status", "counts"))
@@ -221,6 +229,7 @@ def test_a_dead_token_leads_to_email_and_a_new_one_back_to_push(shop: EventShop)
     assert visit(shop, "2026-03-02 15:00") == "push"
 
 
+@seldom_on_postgres
 def test_a_stop_ends_sms_until_a_start(shop: EventShop) -> None:
     shop.stage.campaign("hello", enter={"trigger": "visit"}, re_enter="always", steps=[{"channels": ["sms"]}],
                         **{"class": "transactional"})  # fmt: skip

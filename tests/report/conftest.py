@@ -1,5 +1,5 @@
 """Fixtures of these tests: the small shop of report_shop, on both warehouses."""
 
-from report_shop import empty_shop, shop
+from report_shop import _prepared, empty_shop, shop
 
-__all__ = ["empty_shop", "shop"]
+__all__ = ["_prepared", "empty_shop", "shop"]

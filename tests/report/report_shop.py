@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import datetime as dt
 import hashlib
 import json
@@ -223,16 +225,8 @@ def _create(warehouse: Warehouse, relation: Relation, columns: dict[str, str]) -
     warehouse.execute(exp.Create(this=exp.Schema(this=relation.table(), expressions=defined), kind="TABLE"))
 
 
-def _open(kind: str, request: pytest.FixtureRequest) -> Warehouse:
-    if kind == "postgres":
-        return Postgres.open(request.getfixturevalue("postgres_server"))
-    return DuckDB.open(":memory:")
-
-
-@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])
-def empty_shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
-    """The models without a row, and no state table: no tick has ever run."""
-    warehouse = _open(request.param, request)
+def _build(warehouse: Warehouse) -> Shop:
+    """The models without a row, and no state table."""
     for schema in (SHOP, "activate"):
         warehouse.execute(exp.Create(this=exp.to_identifier(schema), kind="SCHEMA"))
     for name, columns in _MODELS.items():
@@ -243,18 +237,52 @@ def empty_shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
         name: Model(name, relation, columns=found[relation], **_CONTRACTS.get(name, {}))
         for name, relation in relations.items()
     }
-    yield Shop(warehouse, models=models)
-    warehouse.close()
+    return Shop(warehouse, models=models)
 
 
-@pytest.fixture
-def shop(empty_shop: Shop) -> Shop:
+def _begin(made: Shop) -> Shop:
     """State tables, the launch, one later tick at NOW, and the campaigns' definitions."""
     for table in TABLES:
         columns = {column.name: column.type for column in table.columns}
-        _create(empty_shop.warehouse, Relation("activate", table.name), columns)
-    for campaign in empty_shop.campaigns:
-        empty_shop.define(campaign)
-    empty_shop.tick(LAUNCH)
-    empty_shop.tick(NOW)
-    return empty_shop
+        _create(made.warehouse, Relation("activate", table.name), columns)
+    for campaign in made.campaigns:
+        made.define(campaign)
+    made.tick(LAUNCH)
+    made.tick(NOW)
+    return made
+
+
+@pytest.fixture(scope="session")
+def _prepared() -> Iterator[dict[str, Shop]]:
+    """The shops on DuckDB, made once: reports only read, so what a test writes is rolled back after it."""
+    with contextlib.closing(DuckDB.open(":memory:")) as empty, contextlib.closing(DuckDB.open(":memory:")) as full:
+        yield {"empty": _build(empty), "full": _begin(_build(full))}
+
+
+@contextlib.contextmanager
+def _on(kind: str, which: str, request: pytest.FixtureRequest) -> Iterator[Shop]:
+    if kind == "duckdb":
+        made = request.getfixturevalue("_prepared")[which]
+        made.warehouse.execute("BEGIN")
+        yield dataclasses.replace(made)
+        made.warehouse.execute("ROLLBACK")
+        return
+    with contextlib.closing(Postgres.open(request.getfixturevalue("postgres_server"))) as warehouse:
+        yield _build(warehouse) if which == "empty" else _begin(_build(warehouse))
+
+
+on_each = pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])
+
+
+@on_each
+def empty_shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
+    """The models without a row, and no state table: no tick has ever run."""
+    with _on(request.param, "empty", request) as made:
+        yield made
+
+
+@on_each
+def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
+    """A shop whose campaigns were launched at LAUNCH and ticked at NOW."""
+    with _on(request.param, "full", request) as made:
+        yield made

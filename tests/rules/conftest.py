@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,7 +10,6 @@ import pytest
 
 from activate.testing.scenario import Scenario
 from activate.warehouses.base import Warehouse
-from activate.warehouses.duckdb import DuckDB
 from activate.warehouses.postgres import Postgres
 
 Build = Callable[..., Scenario]
@@ -19,11 +19,10 @@ Build = Callable[..., Scenario]
 def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
     """An empty warehouse of each kind."""
     if request.param == "duckdb":
-        opened: Warehouse = DuckDB.open(":memory:")
-    else:
-        opened = Postgres.open(request.getfixturevalue("postgres_server"))
-    yield opened
-    opened.close()
+        yield request.getfixturevalue("duckdb_in_memory")
+        return
+    with contextlib.closing(Postgres.open(request.getfixturevalue("postgres_server"))) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-import pytest
-
 from activate.testing.scenario import Scenario
 
 Build = Callable[..., Scenario]
@@ -120,22 +118,25 @@ def test_4_7_re_entry_during_the_first_instance(build: Build) -> None:
     assert scenario.tick("2026-03-03 12:00") == ["person 0 test/2: send ready"]
 
 
-@pytest.mark.parametrize(("on_edit", "third"), [("keep", []), ("adopt", ["person 0 test/3: send ready"])])
-def test_4_14_a_journey_that_is_edited(build: Build, on_edit: str, third: list[str]) -> None:
+def test_4_14_a_journey_that_is_edited(build: Build) -> None:
     """4.14: Journey edited: running instances finish their version."""
-    scenario = visits(build(), 1, steps=[{}, {"wait": "1 day"}, {"wait": "1 day"}][:2])
-    everybody_visits(scenario, "2026-03-02 10:00")
     steps = [{}, {"wait": "1 day"}, {"wait": "1 day"}]
-    scenario.campaign("test", enter={"trigger": "visit"}, on_edit=on_edit, steps=steps)
-    assert scenario.tick("2026-03-03 10:00") == ["person 0 test/2: send ready"]
-    assert scenario.tick("2026-03-04 10:00") == third
+    scenario = build().campaign("adopt", enter={"trigger": "visit"}, steps=steps[:2])
+    visits(scenario, 1, steps=steps[:2])
+    everybody_visits(scenario, "2026-03-02 10:00")
+    for name, on_edit in (("adopt", "adopt"), ("test", "keep")):
+        scenario.campaign(name, enter={"trigger": "visit"}, on_edit=on_edit, steps=steps)
+    second = ["person 0 adopt/2: send ready", "person 0 test/2: send ready"]
+    assert scenario.tick("2026-03-03 10:00") == second
+    assert scenario.tick("2026-03-04 10:00") == ["person 0 adopt/3: send ready"]
 
 
-@pytest.mark.parametrize(("on_suppressed", "second"), [("advance", ["person 0 test/2: send ready"]), ("exit", [])])
-def test_4_a_suppressed_step(build: Build, on_suppressed: str, second: list[str]) -> None:
+def test_4_a_suppressed_step(build: Build) -> None:
     """4: Suppression advances the user by default (`on_suppressed: advance | exit | wait`)."""
     steps = [{"channels": ["push"]}, {"wait": "1 day", "channels": ["email"]}]
-    scenario = visits(build(), 1, on_suppressed=on_suppressed, steps=steps)
+    scenario = build().campaign("exit", enter={"trigger": "visit"}, on_suppressed="exit", steps=steps)
+    visits(scenario, 1, on_suppressed="advance", steps=steps)
     scenario.profile("person 0", push_token=None)
-    assert everybody_visits(scenario, "2026-03-02 10:00") == ["person 0 test/1: suppress unreachable"]
-    assert scenario.tick("2026-03-03 10:00") == second
+    first = ["person 0 exit/1: suppress unreachable", "person 0 test/1: suppress unreachable"]
+    assert everybody_visits(scenario, "2026-03-02 10:00") == first
+    assert scenario.tick("2026-03-03 10:00") == ["person 0 test/2: send ready"]

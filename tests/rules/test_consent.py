@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import pytest
+from typing import Any
 
 from activate.testing.scenario import Scenario
 
@@ -19,9 +18,9 @@ def hello(scenario: Scenario, **keys: object) -> Scenario:
     return scenario
 
 
-@pytest.mark.parametrize(
-    ("profile", "decided", "channel"),
-    [
+def test_8_the_first_channel_with_an_address_and_consent(build: Build) -> None:
+    """8: Email: opted_in / subscribed (default) / unsubscribed; default audience = first two."""
+    cases: list[tuple[dict[str, Any], str, str | None]] = [
         ({}, "send ready", "push"),
         ({"push_token": None}, "send ready", "email"),
         ({"push_token": ""}, "send ready", "email"),
@@ -30,16 +29,14 @@ def hello(scenario: Scenario, **keys: object) -> Scenario:
         ({"push_token": None, "email": None}, "suppress unreachable", None),
         ({"push_token": None, "email_consent": "unsubscribed"}, "suppress no_consent", None),
         ({"push_consent": "OPTED_IN", "email": None}, "suppress no_consent", None),
-    ],
-)
-def test_8_the_first_channel_with_an_address_and_consent(
-    build: Build, profile: dict[str, object], decided: str, channel: str | None
-) -> None:
-    """8: Email: opted_in / subscribed (default) / unsubscribed; default audience = first two."""
-    scenario = hello(build(), steps=TWO).profile("ada", **profile)
-    scenario.event("visit", "ada", at="2026-03-02 10:00")
-    assert scenario.tick("2026-03-02 10:00") == [f"ada hello/1: {decided}"]
-    assert scenario.decisions()[0]["channel"] == channel
+    ]
+    scenario = hello(build(), steps=TWO)
+    for number, (profile, _, _) in enumerate(cases):
+        scenario.profile(f"p{number}", **profile).event("visit", f"p{number}", at="2026-03-02 10:00")
+    decided = [f"p{number} hello/1: {told}" for number, (_, told, _) in enumerate(cases)]
+    assert scenario.tick("2026-03-02 10:00") == decided
+    channels = {row["user_id"]: row["channel"] for row in scenario.decisions()}
+    assert channels == {f"p{number}": channel for number, (_, _, channel) in enumerate(cases)}
 
 
 def test_8_a_channel_without_a_consent_column_needs_none(build: Build) -> None:

@@ -168,14 +168,25 @@ def test_caps_are_counted_as_if_what_is_held_back_were_sent_in_this_tick(build: 
     assert "ada news/1: send ready" in scenario.tick("2026-03-02 09:10")  # it was not sent, so no history counts it
 
 
-@pytest.mark.parametrize(("share", "people"), [("50%", 2), ("25.5%", 1), ("74.9999%", 2), ("75%", 3), ("100%", 4)])
-def test_a_percentage_is_of_the_rows_of_the_profiles_model(build: Build, share: str, people: int) -> None:
-    scenario = launched(build, limit=share)
-    assert happens(scenario, "sale", *PEOPLE[:people]).tick("2026-03-02 09:00") == sent(*PEOPLE[:people])
-    if people < len(PEOPLE):
-        scenario = launched(build, limit=share)
-        assert happens(scenario, "sale", *PEOPLE[: people + 1]).tick("2026-03-02 09:00") == held(*PEOPLE[: people + 1])
-        assert {row["evidence"] for row in scenario.decisions()} == {str(people)}
+def test_a_percentage_is_of_the_rows_of_the_profiles_model(build: Build) -> None:
+    limits = {"50%": 2, "25.5%": 1, "74.9999%": 2, "75%": 3, "100%": 4}
+    scenario = build()
+    for person in PEOPLE:
+        scenario.profile(person)
+    for at, share in enumerate(limits):
+        for name in (f"sale{at}_full", f"sale{at}_over"):
+            scenario.campaign(name, enter={"trigger": name}, guard={"max_messages": share})
+    scenario.tick("2026-03-01 00:00")
+    expected = []
+    for at, people in enumerate(limits.values()):
+        happens(scenario, f"sale{at}_full", *PEOPLE[:people])
+        expected += [f"{person} sale{at}_full/1: send ready" for person in PEOPLE[:people]]
+        if people < len(PEOPLE):
+            happens(scenario, f"sale{at}_over", *PEOPLE[: people + 1])
+            expected += [f"{person} sale{at}_over/1: defer guard_messages" for person in PEOPLE[: people + 1]]
+    assert scenario.tick("2026-03-02 09:00") == sorted(expected)
+    told = {row["campaign"]: row["evidence"] for row in scenario.decisions() if row["outcome"] == "defer"}
+    assert told == {f"sale{at}_over": str(people) for at, people in enumerate(limits.values()) if people < len(PEOPLE)}
 
 
 # -- approvals ------------------------------------------------------------------------------------------------------
@@ -213,21 +224,20 @@ def test_as_many_as_the_limit_use_no_approval(build: Build) -> None:
     assert used(scenario) == []
 
 
-@pytest.mark.parametrize(
-    ("granted", "expires", "passes"),
-    [
-        ("2026-03-02 09:00", "2026-03-02 09:01", True),
-        ("2026-03-02 08:00", "2026-03-02 09:00", False),
-        ("2026-03-02 09:01", "2026-03-03 00:00", False),
-    ],
-    ids=["open", "lapsed", "not given yet"],
-)
-def test_an_approval_is_open_from_when_it_was_given_until_it_lapses(
-    build: Build, granted: str, expires: str, passes: bool
-) -> None:
-    scenario = happens(launched(build), "sale", "ada", "bob", "cid")
-    scenario.approve("sale", 3, at=granted, expires=expires)
-    assert scenario.tick("2026-03-02 09:00") == (sent if passes else held)("ada", "bob", "cid")
+def test_an_approval_is_open_from_when_it_was_given_until_it_lapses(build: Build) -> None:
+    scenario = build()
+    for person in PEOPLE[:2]:
+        scenario.profile(person)
+    for name in ("open", "lapsed", "not_given_yet"):
+        scenario.campaign(name, enter={"trigger": name}, guard={"max_messages": 1})
+        happens(scenario, name, *PEOPLE[:2])
+    scenario.tick("2026-03-01 00:00")
+    scenario.approve("open", 2, at="2026-03-02 09:00", expires="2026-03-02 09:01")
+    scenario.approve("lapsed", 2, at="2026-03-02 08:00", expires="2026-03-02 09:00")
+    scenario.approve("not_given_yet", 2, at="2026-03-02 09:01", expires="2026-03-03 00:00")
+    told = {"open": "send ready", "lapsed": "defer guard_messages", "not_given_yet": "defer guard_messages"}
+    decided = sorted(f"{person} {name}/1: {outcome}" for person in PEOPLE[:2] for name, outcome in told.items())
+    assert scenario.tick("2026-03-02 09:00") == decided
 
 
 def test_another_campaigns_approval_is_of_no_use(build: Build) -> None:

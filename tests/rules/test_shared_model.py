@@ -68,32 +68,39 @@ ORDER = (
 )
 
 
-@pytest.mark.parametrize("mended", range(len(ORDER)), ids=lambda index: ORDER[index].split()[1])
-def test_0_the_first_gate_that_does_not_pass_decides(build: Build, mended: int) -> None:
-    """0: Fixed gate order per candidate: with the first few gates mended, the first of the others decides."""
+def test_0_the_first_gate_that_does_not_pass_decides(build: Build) -> None:
+    """0: Fixed gate order per candidate: with the first few gates mended, the first of the others decides.
+
+    As many are mended for each person as the number in their name says; each has a campaign of their own.
+    """
     night = {"open": "01:00", "close": "02:00", "when_closed": "drop"}
-    scenario = build(
-        time_window=None if mended > 4 else night,
-        frequency_caps=[] if mended > 6 else [{"limit": 0, "per": "1 day"}],
-    )
-    scenario.campaign(
-        "nudge",
-        enter={"trigger": "cart"},
-        active={} if mended > 0 else {"until": "2026-03-02T11:00:00"},
-        exceptions=[{"event": "purchase"}],
-        audience={"in": ["vip"]},
-        control="0%" if mended > 7 else "100%",
-        steps=[{"wait": "1 hour", "expires": "1 hour" if mended <= 5 else "2 hours"}],
-    )
-    scenario.segment("vip", "ada").tick("2026-03-01 00:00")
-    scenario.event("cart", "ada", at="2026-03-02 10:00").tick("2026-03-02 10:00")
-    if mended <= 1:
-        scenario.event("purchase", "ada", at="2026-03-02 10:30")
-    if mended <= 2:
-        scenario.segment("vip")
-    if mended > 3:
-        scenario.profile("ada")
-    assert scenario.tick("2026-03-02 11:00") == [f"ada nudge/1: {ORDER[mended]}"]
+    mended = {f"p{number}": number for number in range(len(ORDER))}
+    caps = [{"limit": 0, "per": "1 day", "campaign": name} for name, number in mended.items() if number <= 6]
+    scenario = build(time_window=night, frequency_caps=caps)
+    for name, number in mended.items():
+        scenario.campaign(
+            name,
+            enter={"trigger": name},
+            active={} if number > 0 else {"until": "2026-03-02T11:00:00"},
+            exceptions=[{"event": "purchase"}],
+            audience={"in": [f"vip_{name}"]},
+            control="0%" if number > 7 else "100%",
+            steps=[{"wait": "1 hour", "expires": "1 hour" if number <= 5 else "2 hours"}],
+            **({"time_window": "none"} if number > 4 else {}),
+        )
+        scenario.segment(f"vip_{name}", name)
+    scenario.tick("2026-03-01 00:00")
+    for name in mended:
+        scenario.event(name, name, at="2026-03-02 10:00")
+    scenario.tick("2026-03-02 10:00")
+    for name, number in mended.items():
+        if number <= 1:
+            scenario.event("purchase", name, at="2026-03-02 10:30")
+        if number <= 2:
+            scenario.segment(f"vip_{name}")
+        if number > 3:
+            scenario.profile(name)
+    assert scenario.tick("2026-03-02 11:00") == [f"{name} {name}/1: {ORDER[number]}" for name, number in mended.items()]
 
 
 def _one_of_each(build: Build) -> Scenario:
