@@ -62,7 +62,7 @@ def _run(warehouse: Warehouse, stage: Stage, constants: dict[str, str]) -> None:
         if stage.creates:
             warehouse.analyze(stage.creates)
     elif isinstance(stage, Fetch):
-        row = warehouse.query(stage.sql.bind(constants)).to_pylist()[0]
+        row = warehouse.rows(stage.sql.bind(constants))[0]
         constants |= {name: warehouse.sql(literal(row[name])) for name in stage.binds}
     else:
         _rounds(warehouse, stage, constants)
@@ -143,7 +143,7 @@ def samples(
         .where(f"s.place <= {int(most)}")
         .order_by(*keys, "user_id")
     )
-    return dict(_grouped(warehouse.query(query).to_pylist()))
+    return dict(_grouped(warehouse.rows(query)))
 
 
 def _grouped(rows: list[dict[str, str]]) -> Iterator[tuple[tuple[str, str, str], tuple[str, ...]]]:

@@ -74,7 +74,7 @@ def open_approvals(
         .order_by("a.ceiling DESC", "a.recorded_at", "a.approval_id")
     )
     found: dict[tuple[str, str], tuple[str, int]] = {}
-    for row in warehouse.query(query).to_pylist():
+    for row in warehouse.rows(query):
         found.setdefault((row["name"], row["kind"]), (row["approval_id"], row["ceiling"]))
     return found
 

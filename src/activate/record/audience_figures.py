@@ -44,7 +44,7 @@ class WorkFigures:
     def verdicts(self) -> dict[tuple[str, str | None], int]:
         """How many rows of the change set have each verdict and reason."""
         query = exp.select("verdict", "reason", "COUNT(*) AS people").from_(WORK).group_by("verdict", "reason")
-        rows = self._warehouse.query(query).to_pylist()
+        rows = self._warehouse.rows(query)
         return {(row["verdict"], row["reason"]): int(row["people"]) for row in rows}
 
     def held(self, query: exp.Query) -> int:
@@ -67,7 +67,7 @@ class WorkFigures:
         """How many people of the segment were there, or are dead letters, and are now left out, by reason."""
         query = exp.select("reason", "COUNT(*) AS people").from_(WORK)
         query = query.where("verdict IN ('remove', 'refused') AND NOT reason IS NULL AND NOT row_hash IS NULL")
-        rows = self._warehouse.query(query.group_by("reason")).to_pylist()
+        rows = self._warehouse.rows(query.group_by("reason"))
         return {row["reason"]: int(row["people"]) for row in rows}
 
     def samples(self, count: int) -> dict[str, list[str]]:
@@ -92,5 +92,5 @@ class WorkFigures:
         query = sqlglot.parse_one(text, read="duckdb")
         for node in list(query.find_all(exp.Placeholder)):
             node.replace(count)
-        found: list[dict[str, Any]] = self._warehouse.query(query).to_pylist()
+        found: list[dict[str, Any]] = self._warehouse.rows(query)
         return found

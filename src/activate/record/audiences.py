@@ -451,7 +451,7 @@ class AudienceBook:
         self.warehouse.execute(self._tree(text, parts))
 
     def _rows(self, text: str, **parts: exp.Expr) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.warehouse.query(self._tree(text, parts)).to_pylist()
+        found: list[dict[str, Any]] = self.warehouse.rows(self._tree(text, parts))
         return found
 
     def _tree(self, text: str, parts: Mapping[str, exp.Expr]) -> exp.Expr:
@@ -480,7 +480,7 @@ def last_syncs(warehouse: Warehouse, project: Project) -> dict[tuple[str, str], 
     if relation not in warehouse.columns([relation]):
         return {}
     query = exp.select("audience", "destination", "MAX(recorded_at) AS recorded_at").from_(relation.table())
-    rows = warehouse.query(query.group_by("audience", "destination")).to_pylist()
+    rows = warehouse.rows(query.group_by("audience", "destination"))
     return {(row["audience"], row["destination"]): row["recorded_at"] for row in rows}
 
 

@@ -7,7 +7,7 @@ import contextlib
 import datetime as dt
 import re
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 from sqlglot import exp
@@ -109,10 +109,15 @@ class Warehouse(Dialect, abc.ABC):
         """The statement's text."""
         return statement if isinstance(statement, str) else self.sql(statement)
 
+    def rows(self, statement: exp.Expr | str) -> list[dict[str, Any]]:
+        """Run a query and return its few rows, as dicts by column."""
+        found: list[dict[str, Any]] = self.query(statement).to_pylist()
+        return found
+
     def scalar(self, statement: exp.Expr | str) -> object:
         """Return the single value of a one-row query, or None for no row."""
-        result = self.query(statement)
-        return result.column(0)[0].as_py() if result.num_rows else None
+        found = self.rows(statement)
+        return next(iter(found[0].values())) if found else None
 
 
 def literal(value: object) -> exp.Expr:

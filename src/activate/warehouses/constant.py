@@ -21,8 +21,7 @@ def ask(warehouse: Warehouse, text: str, **parts: exp.Expr | Relation) -> list[d
             node.replace(part.table(node.alias or node.name))
         elif part is not None:
             node.replace(part.copy())
-    found: list[dict[str, Any]] = warehouse.query(query).to_pylist()
-    return found
+    return warehouse.rows(query)
 
 
 @lru_cache(maxsize=64)

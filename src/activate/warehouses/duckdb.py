@@ -7,7 +7,7 @@ import fcntl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -143,6 +143,16 @@ class DuckDB(DuckDBDialect, Warehouse):
         sql = self.printed(statement)
         # A relation streams its result; a DB-API result would be materialised first and copied after.
         return self._with_memory(lambda: self._connection.sql(sql, params=list(parameters) or None).to_arrow_table())
+
+    def rows(self, statement: exp.Expr | str) -> list[dict[str, Any]]:
+        # Half of the time that Arrow takes for a few rows: a relation is bound twice.
+        def fetch() -> list[dict[str, Any]]:
+            result = self._connection.execute(sql)
+            names = [column[0] for column in result.description or ()]
+            return [dict(zip(names, values, strict=True)) for values in result.fetchall()]
+
+        sql = self.printed(statement)
+        return self._with_memory(fetch)
 
     def stream(self, statement: exp.Expr, batch_rows: int = 10_000) -> Iterator[pa.RecordBatch]:
         with _errors():
