@@ -12,7 +12,7 @@ from typing import Any
 from activate import mending, run, syncing
 from activate.audience_plan import AudiencePlan, AudienceReport
 from activate.errors import DeliveryError, SettingsError
-from activate.opening import instant, opened, options
+from activate.opening import instant, not_ahead, opened, options
 from activate.report.audience_view import show_plans, show_reports, show_undo
 from activate.report.console import make_console
 from activate.report.progress import progress
@@ -53,7 +53,7 @@ def _sync(args: argparse.Namespace) -> int:
             plans = syncing.plan(warehouse, project, chosen, now, samples=args.samples, full=args.full)
             _tell(args, {"now": now, "audiences": plans_data(plans)}, lambda console: show_plans(console, plans))
             return 0
-        syncing.refuse_the_past(warehouse, project, chosen, now)
+        syncing.refuse_the_past(warehouse, project, chosen, not_ahead(now))
         reports = syncing.sync(
             warehouse, project, chosen, now, open_target=run.target_opener(options(args), args.wait), full=args.full,
             wait_seconds=args.wait, on_progress=told.audience, time_limit=args.time_limit,

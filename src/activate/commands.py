@@ -18,7 +18,7 @@ from activate.errors import DeliveryError, SettingsError, UsageError, nearest
 from activate.ingest.web import MAX_BODY
 from activate.load.project import load_project
 from activate.message import IngestReport, ProviderReport
-from activate.opening import instant, opened, options
+from activate.opening import instant, not_ahead, opened, options
 from activate.project import Project
 from activate.report.audience_view import show_plans, show_reports
 from activate.report.console import make_console
@@ -59,7 +59,7 @@ def _print_json(data: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    now = instant(args)
+    now = not_ahead(instant(args))
     with opened(args) as (project, warehouse), progress(args.quiet) as told:
         providers = _providers(project, args.provider)
         audiences = [] if args.no_deliver or args.no_sync else syncing.choose(project)
@@ -126,7 +126,7 @@ def _apply(args: argparse.Namespace) -> int:
         opener = run.target_opener(options(args), args.wait)
         made_since = run.wall_clock() - dt.timedelta(seconds=args.max_age)
         body = planfile.read(Path(args.plan), project, load_target(options(args)).name, made_since)
-        now, promised = body["now"], body["figures"]
+        now, promised = not_ahead(body["now"]), body["figures"]
         audiences = syncing.choose(project)
         # Everything is looked at before anything is done.
         syncing.refuse_the_past(warehouse, project, audiences, now)
@@ -224,6 +224,7 @@ def _listen(args: argparse.Namespace) -> int:
 
 
 def _deliver(args: argparse.Namespace) -> int:
+    not_ahead(instant(args))
     with opened(args) as (project, warehouse), progress(args.quiet) as told:
         providers = _providers(project, args.provider)
         reports = run.deliver(

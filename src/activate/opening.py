@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from activate import run
-from activate.errors import SettingsError
+from activate.errors import SettingsError, UsageError
 from activate.project import Project
 from activate.settings import Options, find_options
 from activate.warehouses.base import Warehouse
@@ -41,4 +41,17 @@ def opened(args: argparse.Namespace) -> Iterator[tuple[Project, Warehouse]]:
 def instant(args: argparse.Namespace) -> dt.datetime:
     """The instant to decide about: the only place where a command reads the clock for it."""
     now: dt.datetime = getattr(args, "now", None) or run.wall_clock().replace(microsecond=0)
+    return now
+
+
+def not_ahead(now: dt.datetime) -> dt.datetime:
+    """The instant, for a verb that records something: after one of next year, nothing before it could be decided any more.
+
+    Raises UsageError for an instant more than a day ahead of the clock.
+    """
+    if now > run.wall_clock() + dt.timedelta(days=1):
+        raise UsageError(
+            f"now = {now:%Y-%m-%d %H:%M:%S} is not here yet, and nothing that comes before it could be decided any more; "
+            "`dbt-activate plan --now` looks ahead"
+        )
     return now

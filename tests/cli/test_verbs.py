@@ -118,6 +118,15 @@ def test_the_same_instant_again_changes_nothing(place: Place) -> None:
     assert again["counts"] == []
 
 
+def test_a_now_that_is_not_here_yet_is_refused_before_anything_is_recorded(place: Place) -> None:
+    busy(place)
+    for verb in ("run", "deliver", "sync"):
+        found = place.run(verb, "--now", "2199-01-01")
+        assert (found.returncode, "is not here yet" in found.stderr) == (64, True), found.stderr
+    assert place.run("plan", "--now", "2199-01-01").returncode == 0
+    assert place.run("run", "--now", f"{TICK}").returncode == 0
+
+
 def test_now_before_the_last_tick_ends_with_6(place: Place) -> None:
     place.json("run", "--now", f"{TICK}")
     assert place.json("run", "--now", f"{LAUNCH}", code=6)["error"]["type"] == "TimeOrderError"
