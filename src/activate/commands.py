@@ -209,15 +209,17 @@ def _listen(args: argparse.Namespace) -> int:
     host, _, port = args.listen.rpartition(":")
     if not port.isdecimal():
         raise UsageError("--listen: write HOST:PORT, e.g. 127.0.0.1:8080")
-    try:
-        from waitress import serve  # noqa: PLC0415  # an extra
-    except ImportError:
-        raise SettingsError("--listen needs waitress: pip install 'dbt-activate[serve]'") from None
+    from activate.feed.serve import open_server, require_server  # noqa: PLC0415  # heavy, and for this verb only
+
+    require_server()
     target = load_target(options(args))
     application = ingesting.listener(load_project(options(args), target), run.wall_clock)
+    server = open_server(application, host or "127.0.0.1", int(port), args.threads, MAX_BODY)
     print(f"Listening on {args.listen}; Ctrl-C ends.", file=sys.stderr)
-    serve(application, host=host or "127.0.0.1", port=int(port), threads=args.threads, ident=None,
-          max_request_body_size=MAX_BODY, clear_untrusted_proxy_headers=True)  # fmt: skip
+    try:
+        server.run()
+    finally:
+        server.close()
     return 0
 
 

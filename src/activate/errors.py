@@ -43,8 +43,10 @@ class RulesError(ActivateError):
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(sorted(mistakes))
-        count = len(self.mistakes)
-        head = f"{count} mistake{'s' if count != 1 else ''} in the rules:"
+        errors = sum(mistake.severity == "error" for mistake in self.mistakes)
+        warnings = len(self.mistakes) - errors
+        head = f"{errors} mistake{'s' if errors != 1 else ''} in the rules"
+        head += f", and {warnings} warning{'s' if warnings != 1 else ''}:" if warnings else ":"
         super().__init__("\n".join([head, *(f"  {mistake}" for mistake in self.mistakes)]))
 
 

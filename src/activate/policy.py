@@ -142,7 +142,7 @@ class Scan(Frozen):
     overlap: Duration = 3600
     max_lateness: Duration = Field(86_400, validate_default=False, description="An older occurrence is too late.")
     remember: Duration = Field(
-        30 * 86_400, description="How long an occurrence's id is recognised when it comes again."
+        30 * 86_400, description="How long the id of a refused occurrence is recognised when it comes again."
     )
     settle: Duration = Field(0, description="Extra wait for events still being loaded when a step falls due.")
 

@@ -229,7 +229,9 @@ def deliver(
             try:
                 made[name] = _provider(project, name)
             except SettingsError as error:
-                broken.append(ProviderReport(name, error=str(error)))
+                broken.append(
+                    ProviderReport(name, error=str(error), left=ledger.open_messages(warehouse, project, name))
+                )
 
     def open_outbox(name: str) -> Outbox:
         return Outbox(warehouse.clone(), project, name, f"{name_run(at, number)}-{name}", listing.note())

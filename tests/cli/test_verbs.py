@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_place import CAMPAIGN, LAUNCH, TICK, Place, busy
+from cli_place import CAMPAIGN, LAUNCH, POLICY, TICK, Place, busy
 
 # What is about words and files more than about rows is tried on PostgreSQL behind the slow marker.
 seldom_on_postgres = pytest.mark.parametrize(
@@ -194,6 +194,16 @@ def test_preview_shows_the_message_and_records_nothing(place: Place) -> None:
 def test_a_preview_of_an_unknown_campaign_names_the_nearest(place: Place) -> None:
     error = place.json("preview", "abandoned_card", "ann", code=3)["error"]
     assert "did you mean 'abandoned_cart'?" in error["message"]
+
+
+def test_what_waits_for_a_provider_without_its_secret_is_counted(place: Place) -> None:
+    busy(place)
+    assert place.run("run", "--now", f"{TICK}", "--no-deliver").returncode == 0
+    section = "outbox: {type: webhook, url: 'https://x.example', secret: \"{{ env_var('SURELY_NOT_SET') }}\"}"
+    place.write("rules/activate.yml", POLICY.replace("outbox: {type: file, path: outbox/messages.jsonl}", section))
+    (report,) = place.json("deliver", "--now", f"{TICK}", code=7)["delivery"]
+    assert (report["left"], report["counts"]) == (1, {})
+    assert "needs the environment variable 'SURELY_NOT_SET', which is not set" in report["error"]
 
 
 def test_deliver_for_an_unknown_provider_names_the_nearest(place: Place) -> None:

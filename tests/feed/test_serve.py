@@ -9,13 +9,14 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any
 
 import pytest
 
+from activate.feed.serve import open_server
 from tests.feed.conftest import SECRET
 
 pytest.importorskip("waitress", reason="the server is in the extra `serve`: pip install 'dbt-activate[serve]'")
@@ -119,6 +121,23 @@ def token(place: Place, monkeypatch: pytest.MonkeyPatch, *words: str) -> str:
     monkeypatch.delenv("ACTIVATE_FEED_SECRET")
     assert made.returncode == 0, made.stderr
     return made.stdout.strip()
+
+
+def test_idle_connections_keep_nobody_out() -> None:
+    def app(environ: object, start_response: Callable[..., object]) -> list[bytes]:
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    server = open_server(app, "127.0.0.1", 0, threads=2, max_body=100)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    address = ("127.0.0.1", server.effective_port)
+    with contextlib.ExitStack() as idle:
+        for _ in range(150):  # half a request each, as a slow client has it
+            idle.enter_context(socket.create_connection(address, timeout=5)).sendall(b"POST /ev")
+        with urllib.request.urlopen(f"http://127.0.0.1:{address[1]}/", timeout=10) as answer:
+            assert answer.read() == b"ok"
+    server.close()
 
 
 def test_from_a_tick_to_an_answer(either_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

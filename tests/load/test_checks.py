@@ -317,6 +317,39 @@ def test_a_providers_options_are_checked_without_its_secrets(shop: Shop) -> None
     assert shop.only().startswith(f"{POLICY}:7: error: there is no provider type 'fil'; allowed: file, webhook, smtp")
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["urll: x"], "POLICY:8: error: 'urll' is not an option; "),
+        (["url: https://x.example", "batch: many"], "POLICY:9: error: 'batch': 'many' is not a whole number"),
+        (["type: webhook"], "POLICY:7: error: 'url' is missing: "),
+    ],
+    ids=["misspelt", "wrong", "missing"],
+)  # fmt: skip
+def test_an_option_is_told_on_its_own_line(shop: Shop, lines: list[str], said: str) -> None:
+    text = (shop.directory / POLICY).read_text()
+    section = ["outbox:", *lines, *["type: webhook"] * ("type: webhook" not in lines)]
+    shop.write(POLICY, text.replace("outbox: {type: file, path: outbox.jsonl}", "\n    ".join(section)))
+    assert any(line.startswith(said.replace("POLICY", POLICY)) for line in shop.lint()), shop.lint()
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ("{{ env_vr('KEY') }}", "'secret' uses 'env_vr', which is not known; write \"{{ env_var('NAME') }}\"; did you mean 'env_var'?"),
+        ("{{ env_var('KEY' }}", "'secret' cannot be read as a template; write \"{{ env_var('NAME') }}\""),
+        ("{{ env_var('KEY') | as_txt }}", "'secret' cannot be read as a template; write \"{{ env_var('NAME') }}\""),
+        ("{{ env_var('KEY', 'x') | as_text }}", None),
+    ],
+    ids=["name", "form", "filter", "right"],
+)  # fmt: skip
+def test_what_can_never_be_filled_in_is_told_without_the_secrets(shop: Shop, secret: str, said: str | None) -> None:
+    text = (shop.directory / POLICY).read_text()
+    section = f'{{type: webhook, url: "https://x.example", secret: "{secret}"}}'
+    shop.write(POLICY, text.replace("{type: file, path: outbox.jsonl}", section))
+    assert shop.lint() == ([f"{POLICY}:7: error: {said}"] if said else [])
+
+
 def test_a_provider_that_cannot_carry_a_channel_is_told_and_a_channels_own_name_is_free(shop: Shop) -> None:
     text = (shop.directory / POLICY).read_text()
     section = "{type: smtp, host: localhost, security: none, from: a@shop.example.com}"

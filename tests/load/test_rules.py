@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from activate.errors import RulesError, SettingsError
+from activate.errors import Mistake, RulesError, SettingsError
 from activate.load.project import load_project
 from activate.load.rules import load_rules
 
@@ -227,6 +227,12 @@ def test_all_mistakes_of_all_files_come_at_once(shop: Shop) -> None:
     assert files == {f"rules/campaigns/{name}.yml" for name in ("abandoned_cart", "broken", "tabbed", "empty")}
     assert str(error.value).startswith("6 mistakes in the rules:\n")
     assert error.value.exit_code == 2
+
+
+def test_warnings_are_not_counted_as_mistakes() -> None:
+    wrong, odd = Mistake("a.yml", 1, "is wrong"), Mistake("a.yml", 2, "is odd", "warning")
+    assert str(RulesError([wrong, odd])).startswith("1 mistake in the rules, and 1 warning:\n")
+    assert str(RulesError([wrong, wrong])).startswith("2 mistakes in the rules:\n")
 
 
 def test_a_mistake_in_the_policy_or_in_a_key_hides_nothing_elsewhere(shop: Shop) -> None:

@@ -126,13 +126,28 @@ def test_1_4_a_late_exception_for_a_campaign_whose_file_is_gone(build: Build) ->
 
 
 def test_1_12_what_was_refused_and_is_forgotten_is_looked_at_again(build: Build) -> None:
-    """docs/rules.md: occurrences are remembered for `scan.remember`, and as long as anything of their age is found."""
+    """docs/rules.md: refusals are remembered for `scan.remember`, and as long as anything of their age is found."""
     scenario = carts(build(scan={"remember": "1 day", "max_lateness": "1 hour", "overlap": 0}))
     scenario.event("cart", "ada", at="2026-03-02 10:00", id="cart").tick("2026-03-02 12:00")
     scenario.event("cart", "ada", at="2026-03-03 11:00", id="cart").tick("2026-03-03 11:00")
     assert len(scenario.decisions()) == 1, "it is known still"
     scenario.event("cart", "ada", at="2026-03-03 12:30", id="cart")
     assert scenario.tick("2026-03-03 13:00") == ["ada nudge/1: send ready"]
+
+
+@pytest.mark.parametrize("re_enter", ["always", {"after": "1 day"}], ids=["always", "after a day"])
+def test_1_12_what_was_let_in_is_one_occurrence_for_good(build: Build, re_enter: object) -> None:
+    """1.12: dedupe by event_id. A later time makes no second entry of it, however long ago it was forgotten."""
+    scenario = carts(build(scan={"remember": 0, "overlap": 0}), re_enter=re_enter)
+    scenario.event("cart", "ada", at="2026-03-02 10:00", id="cart").tick("2026-03-02 10:10")
+    assert scenario.tick("2026-03-02 10:30") == ["ada nudge/1: send ready"]
+    scenario.tick("2026-03-04 12:00")  # nothing is open from here on: what was decided is not read any more
+    scenario.event("cart", "ada", at="2026-03-05 12:00", id="cart")
+    assert scenario.tick("2026-03-05 13:00") == []
+    scenario.event("cart", "ada", at="2026-03-05 13:05", id="another")
+    assert scenario.tick("2026-03-05 13:40") == ["ada nudge/1: send ready"]
+    assert len({row["message_id"] for row in scenario.messages()}) == len(scenario.messages()) == 2
+    assert [row["occurrence_id"] for row in scenario.entries()] == ["cart", "another"]
 
 
 def test_1_4_settle_waits_for_events_still_being_loaded(build: Build) -> None:

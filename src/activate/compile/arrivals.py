@@ -24,27 +24,27 @@ SELECT CAST(NULL AS TEXT) AS campaign, CAST(NULL AS TEXT) AS user_id, CAST(NULL 
 WHERE FALSE
 """
 
-# What was seen before was recorded at or after its own time; a row that comes again with a later time than it had is
-# recognised for as long as the policy says.
+# A refusal was recorded at or after the occurrence's own time; of a row that comes again with a later time than it had,
+# it holds for as long as the policy says.
 _RAW = """
 SELECT COUNT(*) AS occurrences,
   CASE WHEN MIN(r.entered_at) < :remembered THEN MIN(r.entered_at) ELSE :remembered END AS seen_from
 FROM tick_raw AS r
 """
 
-# Rows of one id and person are one occurrence; what has an entry or a refusal is not looked at again.
+# Rows of one id and person are one occurrence. What has an entry, of whatever age, is not looked at again: a second one
+# would have the same id, and so would its messages. Nor is what was refused, as far as that is remembered.
 _NEW = """
 SELECT r.campaign, r.user_id, r.occurrence_id, r.entered_at, r.is_late, r.match_key, r.context, r.entry_id
 FROM (
   SELECT o.*, ROW_NUMBER() OVER (PARTITION BY o.entry_id ORDER BY o.entered_at, o.visible_at, o.context) AS place
   FROM (SELECT a.*, MD5(a.campaign || '|' || a.user_id || '|' || a.occurrence_id) AS entry_id FROM tick_raw AS a) AS o
 ) AS r
+LEFT JOIN state.entries AS e ON e.entry_id = r.entry_id
 LEFT JOIN (
-  SELECT e.entry_id FROM state.entries AS e WHERE e.recorded_at >= :seen_from
-  UNION
-  SELECT d.entry_id FROM state.decisions AS d WHERE d.decided_at >= :seen_from AND d.step = 0
+  SELECT d.entry_id FROM state.decisions AS d WHERE d.decided_at >= :seen_from AND d.step = 0 GROUP BY d.entry_id
 ) AS s ON s.entry_id = r.entry_id
-WHERE r.place = 1 AND s.entry_id IS NULL
+WHERE r.place = 1 AND e.entry_id IS NULL AND s.entry_id IS NULL
 """
 
 

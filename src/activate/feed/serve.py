@@ -66,22 +66,39 @@ def _file(target: Target) -> str:
     return file
 
 
+def require_server() -> Callable[..., Any]:
+    """What makes servers. Raises SettingsError when waitress is not installed."""
+    try:
+        from waitress import create_server  # noqa: PLC0415  # an extra
+    except ModuleNotFoundError:
+        raise SettingsError("the server is not installed; run: pip install 'dbt-activate[serve]'") from None
+    made: Callable[..., Any] = create_server
+    return made
+
+
+def open_server(app: Any, host: str, port: int, threads: int, max_body: int) -> Any:
+    """A server that listens already; `run()` answers. A body has at most `max_body` bytes.
+
+    A connection that says nothing for 30 seconds is closed, and five hundred may be open, so that a few idle ones keep
+    nobody out. Raises SettingsError when waitress is not installed or the address cannot be listened on.
+    """
+    make = require_server()
+    try:
+        return make(
+            app, host=host, port=port, threads=threads, ident=None, channel_timeout=30, cleanup_interval=10,
+            connection_limit=500, asyncore_use_poll=True, max_request_header_size=16_384,
+            max_request_body_size=max_body, clear_untrusted_proxy_headers=True,
+        )  # fmt: skip
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
 def run_server(app: Any, host: str, port: int, threads: int, told: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or SIGTERM; `told` is given the address once it can be asked. Port 0 takes a free one.
 
     Raises SettingsError when waitress is not installed or the address cannot be listened on.
     """
-    try:
-        from waitress.server import create_server  # noqa: PLC0415  # an extra
-    except ModuleNotFoundError:
-        raise SettingsError("the server is not installed; run: pip install 'dbt-activate[serve]'") from None
-    try:
-        server = create_server(
-            app, host=host, port=port, threads=threads, ident=None, channel_timeout=30, max_request_header_size=16_384,
-            max_request_body_size=16_384, clear_untrusted_proxy_headers=True,
-        )  # fmt: skip
-    except OSError as error:
-        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    server = open_server(app, host, port, threads, max_body=16_384)
 
     def leave(*_: object) -> None:
         raise SystemExit(0)

@@ -20,6 +20,9 @@ _SECRET_NAME = re.compile(
 )  # fmt: skip
 _NO_SECRET_NAME = re.compile(r"(file|filename|path)$", re.IGNORECASE)
 _NO_SECRETS = ("anon", "browser", "cache", "cloud", "google_default")
+# What dbt's profiles.yml knows beside Jinja's own words (activate.settings gives them their meaning).
+_FUNCTIONS = ("env_var", "var")
+_FILTERS = ("as_text", "as_number", "as_bool", "as_native")
 _PASSWORD_IN_ADDRESS = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/@:\s]*:[^/@\s]+@")
 
 
@@ -50,15 +53,34 @@ COMMON = (
 )
 
 
+class Problem(str):
+    """What is wrong with one option, as a sentence; `option` is the option's name."""
+
+    __slots__ = ("option",)
+
+    option: str
+
+    def __new__(cls, option: str, text: str) -> Problem:
+        """Make the sentence."""
+        made = super().__new__(cls, text)
+        made.option = option
+        return made
+
+
+def place_of(problem: str) -> tuple[str, ...]:
+    """The end of the path of what a problem is about: the option, or nothing where it is the section as a whole."""
+    return (problem.option,) if isinstance(problem, Problem) else ()
+
+
 def check_options(declared: tuple[Option, ...], options: Mapping[str, Any], resolved: bool) -> list[str]:
     """Return what is wrong with a provider's options, each as a sentence without any secret.
 
-    With `resolved` false (at lint time), values that are still `{{ ... }}` are not looked into, and secrets that stand in the
-    file are told.
+    With `resolved` false (at lint time), values that are still `{{ ... }}` are only read, not filled in, and secrets that
+    stand in the file are told.
     """
     names = {option.name: option for option in declared}
-    problems = [
-        f"{key!r} is not an option; allowed: {', '.join(names)}{nearest(key, names)}"
+    problems: list[str] = [
+        Problem(key, f"{key!r} is not an option; allowed: {', '.join(names)}{nearest(key, names)}")
         for key in options
         if key not in names
     ]
@@ -66,15 +88,16 @@ def check_options(declared: tuple[Option, ...], options: Mapping[str, Any], reso
         value = options.get(option.name)
         if value is None or value == "":
             if option.required:
-                problems.append(f"{option.name!r} is missing: {option.doc}")
+                problems.append(Problem(option.name, f"{option.name!r} is missing: {option.doc}"))
         elif not resolved and (exposed := list(_exposed(option.name, value))):
-            problems += exposed
+            problems += (Problem(option.name, problem) for problem in exposed)
         elif not resolved and _is_template(value):
-            continue
+            problems += (Problem(option.name, problem) for problem in _misread(option.name, value))
         elif option.secret and not resolved:
-            problems.append(_as_variable(option.name))
+            problems.append(Problem(option.name, _as_variable(option.name)))
         elif problem := _problem(option, value):
-            problems.append(f"{option.name!r} {problem}" if option.secret else f"{option.name!r}: {problem}")
+            told = f"{option.name!r} {problem}" if option.secret else f"{option.name!r}: {problem}"
+            problems.append(Problem(option.name, told))
     return problems
 
 
@@ -125,6 +148,27 @@ def _exposed(name: str, value: Any) -> Iterator[str]:
                 yield from _exposed(f"{name}.{key}", item)
                 if isinstance(item, str) and not _is_template(item) and _PASSWORD_IN_ADDRESS.match(item):
                     yield f"'{name}.{key}' holds a password, which does not belong in a file"
+
+
+def _misread(name: str, value: Any) -> Iterator[str]:
+    """Why `{{ ... }}` in a value can never be filled in; what the environment holds is not asked."""
+    from jinja2 import Environment, TemplateSyntaxError  # noqa: PLC0415  # `dbt-activate --help` has to be quick
+    from jinja2.meta import find_undeclared_variables  # noqa: PLC0415
+
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _misread(f"{name}.{key}", item)
+    elif _is_template(value):
+        example = "write \"{{ env_var('NAME') }}\""
+        environment = Environment(autoescape=True)
+        environment.filters.update(dict.fromkeys(_FILTERS, str))
+        try:
+            used = find_undeclared_variables(environment.parse(value))
+        except TemplateSyntaxError:  # its words could quote what stands there
+            yield f"{name!r} cannot be read as a template; {example}"
+            return
+        for word in sorted(used.difference(_FUNCTIONS, environment.globals)):
+            yield f"{name!r} uses {word!r}, which is not known; {example}{nearest(word, _FUNCTIONS)}"
 
 
 def _as_variable(name: str) -> str:

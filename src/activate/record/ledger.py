@@ -202,7 +202,7 @@ class Listing:
 def outbox_providers(warehouse: Warehouse, project: Project) -> Listing:
     """The providers that messages were queued for, by name; one that the rules no longer have, if some are open."""
     schema = project.policy.state.schema_
-    messages, deliveries = Relation(schema, "messages"), Relation(schema, "deliveries")
+    messages = Relation(schema, "messages")
     counts = ask(
         warehouse,
         "SELECT r.counts FROM r WHERE r.status = 'delivered' AND :mark IS NOT NULL ORDER BY r.now DESC, r.finished_at DESC LIMIT 1",
@@ -218,16 +218,21 @@ def outbox_providers(warehouse: Warehouse, project: Project) -> Listing:
     known = set(project.policy.providers) | {channel.provider for channel in project.policy.channels.values()}
     found = []
     for name in sorted({*before.get("listed", ()), *(str(row["provider"]) for row in rows)}):
-        if name not in known:
-            still_open = ask(
-                warehouse,
-                "SELECT COUNT(*) AS messages FROM m LEFT JOIN (SELECT d.message_id FROM d WHERE d.final) AS f "
-                "ON f.message_id = m.message_id WHERE m.provider = :name AND f.message_id IS NULL",
-                m=messages,
-                d=deliveries,
-                name=literal(name),
-            )
-            if not still_open[0]["messages"]:
-                continue
+        if name not in known and not open_messages(warehouse, project, name):
+            continue
         found.append(name)
     return Listing(tuple(found), to)
+
+
+def open_messages(warehouse: Warehouse, project: Project, provider: str) -> int:
+    """How many messages of a provider have no final outcome."""
+    schema = project.policy.state.schema_
+    rows = ask(
+        warehouse,
+        "SELECT COUNT(*) AS messages FROM m LEFT JOIN (SELECT d.message_id FROM d WHERE d.final) AS f "
+        "ON f.message_id = m.message_id WHERE m.provider = :name AND f.message_id IS NULL",
+        m=Relation(schema, "messages"),
+        d=Relation(schema, "deliveries"),
+        name=literal(provider),
+    )
+    return int(rows[0]["messages"])

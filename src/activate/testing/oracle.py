@@ -272,7 +272,7 @@ def tick_together(parts: Sequence[tuple[Oracle, Snapshot]], now: dt.datetime, ap
     """One tick of several oracles that share the rules and the profiles model, each with its own people.
 
     Nobody's rules look at anybody else, but for guards, which count the messages of all people together, for how long
-    occurrences are remembered, and for which exceptions are audited.
+    refusals are remembered, and for which exceptions are audited.
     """
     earliest = min((oracle.look(now, snapshot) for oracle, snapshot in parts), default=now)
     remembered = now - dt.timedelta(seconds=parts[0][0].policy.scan.remember) if parts else now

@@ -63,9 +63,9 @@ class Door:
         return self._of_trigger(user_id) if self.campaign.enter.trigger else self._of_segment(user_id)
 
     def occurrences(self, user_id: str) -> list[Occurrence]:
-        """The person's occurrences that were neither let in nor refused before, as far as that is remembered."""
+        """The person's occurrences that were never let in, nor refused as far as that is remembered."""
         seen_from = self.view.seen_from
-        settled = {entry.entry_id for entry in self.state.entries.values() if entry.recorded_at >= seen_from}
+        settled = set(self.state.entries)
         settled |= {row.entry_id for row in self.state.decisions if row.step == 0 and row.decided_at >= seen_from}
         return [occurrence for occurrence in self.found(user_id) if occurrence.entry_id not in settled]
 

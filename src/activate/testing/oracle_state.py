@@ -43,7 +43,7 @@ class Snapshot:
 class TickView:
     """One tick and all it can look at, but for the state: see `Oracle` for `models` and `predicates`.
 
-    `seen_from`: what was recorded of an occurrence before that is forgotten.
+    `seen_from`: a refusal of an occurrence that was recorded before that is forgotten.
     """
 
     now: dt.datetime

@@ -100,13 +100,8 @@ def _loaded(rng: Random, at: dt.datetime, instants: Instants) -> dt.datetime | N
     return at if not chance(rng, 4) else max(at, one_of(rng, instants))
 
 
-def make_triggers(
-    rng: Random, world: str, people: Sequence[Key], instants: Instants, moving: bool = True
-) -> list[dict[str, Any]]:
-    """Rows of a trigger model: some loaded late, some twice, some without a key or an id.
-
-    `moving`: what comes twice may come with another time.
-    """
+def make_triggers(rng: Random, world: str, people: Sequence[Key], instants: Instants) -> list[dict[str, Any]]:
+    """Rows of a trigger model: some loaded late, some twice, perhaps with another time, some without a key or an id."""
     rows: list[dict[str, Any]] = []
     for number in range(rng.randint(4, 12)):
         at = one_of(rng, instants)
@@ -119,13 +114,13 @@ def make_triggers(
         }
         if rows and chance(rng, 6):
             row = _twin(rng, row, one_of(rng, rows))
-        rows.append(_as_before(row, rows, moving))
+        rows.append(_as_before(row, rows))
     return rows
 
 
-def _as_before(row: dict[str, Any], rows: Sequence[dict[str, Any]], moving: bool) -> dict[str, Any]:
+def _as_before(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The row; but the same thing at the same time is the same thing: of two versions, which one would count?"""
-    key = ("event_id", "user_id", "occurred_at") if moving else ("event_id", "user_id")
+    key = ("event_id", "user_id", "occurred_at")
     same = next((each for each in rows if all(each[name] == row[name] for name in key)), row)
     return {**same, "loaded_at": row["loaded_at"]}
 

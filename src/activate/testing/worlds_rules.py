@@ -63,11 +63,8 @@ def make_cap(rng: Random, campaigns: Sequence[str]) -> FrequencyCap:
     return FrequencyCap.model_validate({"limit": limit, "per": one_of(rng, PERIODS), **filters})
 
 
-def make_policy(rng: Random, campaigns: Sequence[str], long_memory: bool) -> Policy:
-    """A policy over the worlds' profiles and events. Some of `campaigns` are named by its caps.
-
-    `long_memory`: occurrences are remembered for longer than any world lasts.
-    """
+def make_policy(rng: Random, campaigns: Sequence[str]) -> Policy:
+    """A policy over the worlds' profiles and events. Some of `campaigns` are named by its caps."""
     return Policy.model_validate(
         {
             "profiles": {"model": "profiles", "key": "user_id", "time_zone": None if chance(rng, 15) else "time_zone"},
@@ -97,7 +94,7 @@ def make_policy(rng: Random, campaigns: Sequence[str], long_memory: bool) -> Pol
                 "overlap": pick(rng, 0, 3600, 86_400),
                 "max_lateness": pick(rng, 3600, 86_400, 604_800, 604_800),
                 "settle": pick(rng, 0, 0, 0, 1800),
-                "remember": 30 * 86_400 if long_memory else pick(rng, 0, 3600),
+                "remember": pick(rng, 30 * 86_400, 30 * 86_400, 0, 3600),
             },
         }
     )

@@ -88,12 +88,12 @@ def make_town(rng: Random, number: int, ticks: Sequence[dt.datetime], instants: 
     return Town(models, campaigns_by_tick(rng, drafts, len(ticks), segments, instants))
 
 
-def make_world(rng: Random, number: int, town: Town, instants: Instants, integer_keys: bool, moving: bool) -> World:
+def make_world(rng: Random, number: int, town: Town, instants: Instants, integer_keys: bool) -> World:
     """One world: people `wN_p0`, `wN_p1`, ... (or N * 100, ...) and what they do in a town."""
     name, ticks = f"w{number}", len(town.rules)
     size = pick(rng, 1, 1, 2, 3)
     people: list[Key] = [number * 100 + index if integer_keys else f"{name}_p{index}" for index in range(size)]
-    triggers = make_triggers(rng, name, people, instants, moving)
+    triggers = make_triggers(rng, name, people, instants)
     tables: dict[str, Sequence[tuple[Row, ...]]] = {
         "events": [tuple(make_events(rng, name, triggers, people, instants))] * ticks,
         "profiles": profiles_by_tick(rng, name, people, ticks, instants),
@@ -126,16 +126,14 @@ def make_batch(seed: int, towns: int = TOWNS, worlds_per_town: int = WORLDS_PER_
     """The batch that belongs to the seed."""
     rng = Random(seed)  # noqa: S311 - no secret depends on it
     ticks = make_ticks(rng)
-    # What comes again with another time after it was forgotten would begin a second entry of the same id.
-    long_memory = not chance(rng, 3)
-    policy = make_policy(rng, [f"t{number}_a" for number in range(towns)], long_memory)
+    policy = make_policy(rng, [f"t{number}_a" for number in range(towns)])
     instants = interesting_instants(ticks, policy)
     integer_keys, instants_with_zone = chance(rng, 4), chance(rng, 4)
     worlds: list[World] = []
     for number in range(towns):
         town = make_town(rng, number, ticks, instants)
         for _ in range(worlds_per_town):
-            worlds.append(make_world(rng, len(worlds), town, instants, integer_keys, moving=long_memory))
+            worlds.append(make_world(rng, len(worlds), town, instants, integer_keys))
     leave = tuple(make_approvals(rng, [f"t{number}_{letter}" for number in range(towns) for letter in "ab"], ticks))
     return Batch(policy, ticks, tuple(worlds), integer_keys, instants_with_zone, leave)
 

@@ -13,6 +13,7 @@ from activate.errors import Mistake, nearest
 from activate.families import castable, family
 from activate.load.checks.scene import Scene, unknown
 from activate.load.parse import Path_
+from activate.providers.options import place_of
 
 
 def destination_of(scene: Scene, audience: Audience) -> tuple[type[Destination], Mapping[str, Any]] | None:
@@ -26,7 +27,7 @@ def destinations(scene: Scene) -> Iterator[Mistake]:
     """A destination in `destinations:` has a known type and all its options."""
     for name, section in scene.project.policy.destinations.items():
         for problem in check_section(section):
-            yield scene.mistake(None, ("destinations", name), problem, part="key")
+            yield scene.mistake(None, ("destinations", name, *place_of(problem)), problem, part="key")
 
 
 def audiences(scene: Scene) -> Iterator[Mistake]:

@@ -9,6 +9,7 @@ from activate.errors import Mistake, nearest
 from activate.load.checks.scene import Scene, unknown
 from activate.policy import Policy
 from activate.providers.base import Provider
+from activate.providers.options import place_of
 from activate.providers.registry import PROVIDERS
 from activate.providers.registry import check as check_section
 from activate.sources.registry import check as check_source
@@ -42,7 +43,7 @@ def sources(scene: Scene) -> Iterator[Mistake]:
     """Each section of `ingest:` is of a known type and has all its options."""
     for name, section in scene.project.policy.ingest.items():
         for problem in check_source(name, section):
-            yield scene.mistake(None, ("ingest", name), problem, part="key")
+            yield scene.mistake(None, ("ingest", name, *place_of(problem)), problem, part="key")
 
 
 def providers(scene: Scene) -> Iterator[Mistake]:
@@ -50,7 +51,7 @@ def providers(scene: Scene) -> Iterator[Mistake]:
     policy = scene.project.policy
     for name, section in policy.providers.items():
         for problem in check_section(section):
-            yield scene.mistake(None, ("providers", name), problem, part="key")
+            yield scene.mistake(None, ("providers", name, *place_of(problem)), problem, part="key")
     for name, channel in policy.channels.items():
         path = ("channels", name, "provider")
         if channel.provider not in policy.providers and channel.provider not in PROVIDERS:

@@ -20,19 +20,17 @@ FROM (
     FROM tick_raw AS a
   ) AS o
 ) AS r
+LEFT JOIN "activate".entries AS e
+  ON e.entry_id = r.entry_id
 LEFT JOIN (
-  SELECT
-    e.entry_id
-  FROM "activate".entries AS e
-  WHERE
-    e.recorded_at >= :seen_from
-  UNION
   SELECT
     d.entry_id
   FROM "activate".decisions AS d
   WHERE
     d.decided_at >= :seen_from AND d.step = 0
+  GROUP BY
+    d.entry_id
 ) AS s
   ON s.entry_id = r.entry_id
 WHERE
-  r.place = 1 AND s.entry_id IS NULL
+  r.place = 1 AND e.entry_id IS NULL AND s.entry_id IS NULL
