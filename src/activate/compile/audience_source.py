@@ -86,7 +86,7 @@ class Source:
         )
         if values:
             texts = [exp.column(f"c{number}", table="i") for number in range(len(self.fields))]
-            query = query.select(exp.alias_(row_hash(texts), "row_hash"), copy=False)
+            query = query.select(exp.alias_(row_hash(texts, self.dialect), "row_hash"), copy=False)
             query = query.select(*(f"i.f{number}" for number in range(len(self.fields))), copy=False)
         query = query.from_(inner.subquery("i", copy=False), copy=False)
         return query if barred is None else self._without(query, barred)

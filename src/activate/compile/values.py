@@ -85,15 +85,16 @@ def canonical(made: Value) -> exp.Expr:
     return text
 
 
-def row_hash(texts: Sequence[exp.Expr]) -> exp.Expr:
+def row_hash(texts: Sequence[exp.Expr], dialect: Dialect) -> exp.Expr:
     """MD5 over the `canonical` texts, each with its length, so that no two rows give the same text."""
     if not texts:
         return literal("-")
     parts: list[exp.Expr] = []
     for text in texts:
         length = exp.cast(exp.func("LENGTH", text.copy()), "TEXT")
-        parts.append(exp.func("COALESCE", _joined(literal("+"), length, literal(":"), text.copy()), literal("-")))
-    return exp.func("MD5", _joined(*parts))
+        known = _joined(literal("+"), length, literal(":"), text.copy(), by=dialect.joins_texts)
+        parts.append(case([(text.copy().is_(exp.null()), literal("-"))], known))
+    return exp.func("MD5", _joined(*parts, by=dialect.joins_texts))
 
 
 # -- made uniform -----------------------------------------------------------------------------------------------------
@@ -181,7 +182,9 @@ def _call(name: str, *arguments: exp.Expr) -> exp.Expr:
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
-def _joined(*parts: exp.Expr) -> exp.Expr:
+def _joined(*parts: exp.Expr, by: str | None = None) -> exp.Expr:
+    if by is not None:
+        return _call(by, *parts)
     whole = parts[0]
     for part in parts[1:]:
         whole = exp.DPipe(this=whole, expression=part, safe=False)
