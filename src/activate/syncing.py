@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from activate.audience import Audience
 from activate.audience_plan import KINDS, AudiencePlan, AudienceReport, Faults, Figures
-from activate.compile.audience import ChangeSet, Held
+from activate.compile.audience import WANTED, ChangeSet, Held, Step
 from activate.deliver import carriers
 from activate.deliver.hand_over import Clock
 from activate.deliver.pace import Paces
@@ -238,19 +238,24 @@ def compute(opened: Opened, full: bool, may_compact: bool = True) -> None:
     opened.position = book.position()
     if opened.position.has_later:
         changes = _changes(opened, full)
-        step = changes.touched()
-        book.make(step.name, step.creates or "", step.sql, step.doc)
+        _make(opened, changes.touched())
         if may_compact:
             opened.position = book.compact(opened.position, changes.held_query())
-    opened.changes = _changes(opened, full)
-    if opened.changes.counts_tell_doubles and _compare(opened):
-        return
-    doubled = {
-        step.name: book.make(step.name, step.creates or "", step.sql, step.doc) for step in opened.changes.doubled()
-    }
-    keys, members = doubled["audience.doubled_keys"], doubled.get("audience.doubled_members", 0)
-    for step in opened.changes.work(bool(keys), bool(members)):
-        book.make(step.name, step.creates or "", step.sql, step.doc)
+    changes = opened.changes = _changes(opened, full)
+    made = [_make(opened, step) for step in changes.wanted()]
+    rows = made[0] if made else book.figures.source_rows(opened.project.models[opened.audience.segment])
+    tells_keys = changes.counts_tell_doubles and opened.audience.by_key
+    keys = 0 if tells_keys else _make(opened, changes.doubled_keys())
+    if not (changes.counts_tell_doubles and _compare(opened, rows, bool(keys))):
+        keys = _make(opened, changes.doubled_keys()) if tells_keys else keys
+        members = sum(_make(opened, step) for step in changes.doubled_members())
+        for step in changes.work(bool(keys), bool(members)):
+            _make(opened, step)
+    book.drop(WANTED)
+
+
+def _make(opened: Opened, step: Step) -> int:
+    return opened.book.make(step.name, step.creates or "", step.sql, step.doc)
 
 
 def _release_remapped(opened: Opened, full: bool) -> None:
@@ -262,14 +267,13 @@ def _release_remapped(opened: Opened, full: bool) -> None:
         compute(opened, full, False)
 
 
-def _compare(opened: Opened) -> bool:
-    """Make the change set as if nobody were in the segment twice; tell whether that was so."""
-    changed, work = opened.changes.work(False, False)
-    opened.book.make(changed.name, changed.creates or "", changed.sql, changed.doc)
-    segment = opened.project.models[opened.audience.segment]
-    if opened.book.figures.has_doubles(segment, opened.changes.held_query()):
+def _compare(opened: Opened, rows: int, has_doubled_keys: bool) -> bool:
+    """Make the change set as if of so many rows no two had one identifier; tell whether that was so."""
+    changed, work = opened.changes.work(has_doubled_keys, False)
+    _make(opened, changed)
+    if opened.book.figures.has_doubles(rows, opened.changes.held_query()):
         return False
-    opened.book.make(work.name, work.creates or "", work.sql, work.doc)
+    _make(opened, work)
     return True
 
 

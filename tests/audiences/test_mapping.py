@@ -343,6 +343,13 @@ def test_of_two_who_share_an_identifier_a_wanted_one_stands_for_it(town: Town, p
     assert peer.members() == {}, "whoever is excluded bars the identifier"
 
 
+def test_somebody_with_two_profiles_does_not_hide_that_another_shares_the_identifier(town: Town, peer: Peer) -> None:
+    town.put("people", person("ada", email="ada@x.org"), person("bob", email="bob@x.org"))
+    town.segment("vips", ["ada", "bob"]).audience(identify_by=EMAIL).sync()
+    town.later().put("people", person("ada", email="bob@x.org"))
+    assert town.plan().figures.invalid == {"duplicate_key": 2, "duplicate_identifier": 1}
+
+
 def test_numbers_can_be_keys(town: Town, peer: Peer) -> None:
     town.table("vips", {"user_id": "bigint", "x": "text"})
     town.put("vips", {"user_id": 7, "x": "a"})

@@ -19,6 +19,7 @@ from activate.project import Project
 from activate.warehouses.dialect import Dialect
 
 WORK, TOUCHED, DOUBLED, CHANGED = "audience_work", "audience_touched", "audience_doubled", "audience_changed"
+WANTED = "audience_wanted"
 
 
 @dataclass(frozen=True)
@@ -162,17 +163,35 @@ class ChangeSet:
         """Everything in order, to be read by people."""
         if self.held.has_later:
             yield self.touched()
-        yield from self.doubled()
+        yield from self.wanted()
+        yield self.doubled_keys()
+        yield from self.doubled_members()
         yield from self.work(True, not self.audience.by_key)
 
     @property
     def counts_tell_doubles(self) -> bool:
-        """Whether the comparison's own counts show that nobody is there twice, so that it need not be looked for first.
+        """Whether the comparison's own counts show that no identifier is there twice, so that it need not be looked for first.
 
-        Where people are known by their key and members are held: rows of the segment that are not new are then as many as
-        members that are not gone.
+        Where members are held: rows of the segment that are not new are then as many as members that are not gone. Where
+        people are known by their key, that tells of their keys too.
         """
-        return self.audience.by_key and bool(self.held.generation or self.held.has_later)
+        return self._is_anybody_held
+
+    @property
+    def _is_anybody_held(self) -> bool:
+        return bool(self.held.generation) or self.held.has_later
+
+    @property
+    def _is_worked_out_first(self) -> bool:
+        """Whether everybody's identifier and hash are kept in a table (`wanted`), being asked more than once: a hashed
+        identifier costs far more to work out than to write and read."""
+        return self._is_anybody_held and not self.audience.by_key
+
+    def _wanted(self, values: bool) -> exp.Select:
+        """The segment's rows, as `Source.rows` tells them; without the fields' values where they were worked out first."""
+        if self._is_worked_out_first:
+            return exp.select("w.*").from_(f"{WANTED} AS w")
+        return self.source.rows(values)
 
     def touched(self) -> Step:
         """What became of members since the last copy."""
@@ -186,7 +205,7 @@ class ChangeSet:
         fields are looked up for those who differ.
         """
         numbered = self._numbered()
-        if not self.held.generation and not self.held.has_later:
+        if not self._is_anybody_held:
             compared = self._compared(has_doubled_keys, has_doubled_members, values=True)
             whole = (
                 numbered.select("v.*")
@@ -210,14 +229,26 @@ class ChangeSet:
         whole = whole.join(self.source.payload().subquery("p", copy=False), on=on, join_type="left", copy=False)
         yield self._step("audience.work", "The change set, with what is sent.", whole, WORK)
 
-    def doubled(self) -> Iterator[Step]:
-        """Who is in the segment more than once, and which identifiers several people have."""
-        source = self.source.rows(values=False)
-        yield self._step("audience.doubled_keys", "People who are in the segment twice.",
-                         tree(_DOUBLED_KEYS, source=source), f"{DOUBLED}_keys")  # fmt: skip
+    def wanted(self) -> Iterator[Step]:
+        """Who is in the segment, where that is worked out first."""
+        if self._is_worked_out_first:
+            columns = ("user_id", "member", "problem", "left_out", "row_hash")
+            rows = self.source.rows(values=True).subquery("s", copy=False)
+            wanted = exp.select(*(f"s.{name}" for name in columns)).from_(rows, copy=False)
+            yield self._step("audience.wanted", "Who is in the segment, as the destination knows them.", wanted, WANTED)
+
+    def doubled_keys(self) -> Step:
+        """Who is in the segment more than once."""
+        doubled = tree(_DOUBLED_KEYS, source=self._wanted(values=False))
+        return self._step("audience.doubled_keys", "People who are in the segment twice.", doubled, f"{DOUBLED}_keys")
+
+    def doubled_members(self) -> Iterator[Step]:
+        """Which identifiers several people have, unless they are the keys."""
         if not self.audience.by_key:
-            yield self._step("audience.doubled_members", "Identifiers that several people have.",
-                             tree(_DOUBLED_MEMBERS, source=source), f"{DOUBLED}_members")  # fmt: skip
+            doubled = tree(_DOUBLED_MEMBERS, source=self._wanted(values=False))
+            yield self._step(
+                "audience.doubled_members", "Identifiers that several people have.", doubled, f"{DOUBLED}_members"
+            )
 
     def held_query(self) -> exp.Query:
         """Everybody the destination was told about, as it stands; needs `audience_touched` where there is something later."""
@@ -262,7 +293,7 @@ class ChangeSet:
     # -- the comparison -------------------------------------------------------------------------------------------
 
     def _compared(self, has_doubled_keys: bool, has_doubled_members: bool, values: bool) -> exp.Select:
-        source: exp.Select = self.source.rows(values=True)
+        source = self._wanted(values=True)
         problem_, left_out = tree("s.problem"), tree("s.left_out")
         if has_doubled_keys or has_doubled_members:
             marked = exp.select("s.*").from_(source.subquery("s", copy=False))

@@ -9,8 +9,8 @@ from sqlglot import exp
 
 from activate.audience import EXTERNAL_ID, Audience, Mapped
 from activate.compile.rulebook import cut
-from activate.compile.sql import case, literal
-from activate.compile.values import Value, hashed, problem, row_hash, uniform, value
+from activate.compile.sql import case, literal, tree
+from activate.compile.values import Value, canonical, hashed, problem, row_hash, uniform, value
 from activate.compile.world import column_of, consent, type_of
 from activate.project import Model, Project
 from activate.warehouses.dialect import Dialect
@@ -60,31 +60,51 @@ class Source:
         return self.dialect.text(found, type_of(model, name, "text"))
 
     def rows(self, values: bool) -> exp.Select:
-        """The segment's rows: user_id, member, problem, left_out, and (if asked for) row_hash and the fields' values."""
-        by = self.audience.identify_by
-        key = exp.func("NULLIF", self.key(), literal(""))
-        reasons: list[tuple[exp.Expr, exp.Expr]] = [(key.copy().is_(exp.null()), literal("null_key"))]
-        member: exp.Expr = key.copy()
-        uses_profiles = self._uses_profiles(values)
-        if by.column != EXTERNAL_ID:
-            model, alias = self._place(str(by.column))
-            text = self.dialect.text(column_of(model, str(by.column), alias), type_of(model, str(by.column), "text"))
-            text = uniform(text, by)
-            fault = problem(by, text)
-            reasons.append((exp.not_(fault.copy().is_(exp.null())), fault))
-            known_by = self._known_by(text, fault)
-            if by.hash is not None:
-                member = known_by
-        for field in self.fields.values():
-            if field.fault is not None:
-                reasons.append((exp.not_(exp.paren(field.fault).is_(exp.null())), field.fault.copy()))
+        """The segment's rows: user_id, member, problem, left_out, and (if asked for) row_hash and the fields' values.
+
+        What is dear and asked several times (an identifier made uniform, a value as text) is a column of an inner query:
+        warehouses work a column out once, but an expression as often as it stands there.
+        """
+        inner = self._plain_rows(values)
         barred = self._barred_identifiers()
-        query = exp.select(key.as_("user_id"), exp.alias_(member, "member"), copy=False)
-        if barred is not None:
-            query = query.select(exp.alias_(known_by.copy(), "identifier"), copy=False)
-        query = query.select(exp.alias_(exp.cast(case(reasons), "TEXT"), "problem"), copy=False)
+        query = exp.select("i.user_id", copy=False)
+        if self._has_identifier:
+            known_by = self._known_by()
+            member = exp.column("user_id", table="i") if self.audience.by_key else known_by
+            if self.audience.by_key and barred is not None:
+                query = query.select(exp.alias_(known_by, "identifier"), copy=False)
+            problem_ = (
+                "CASE WHEN i.user_id IS NULL THEN 'null_key' WHEN NOT i.flaw IS NULL THEN i.flaw ELSE i.fault END"
+            )
+        else:
+            member, problem_ = (
+                exp.column("user_id", table="i"),
+                "CASE WHEN i.user_id IS NULL THEN 'null_key' ELSE i.fault END",
+            )
+        query = query.select(
+            exp.alias_(member, "member"), exp.alias_(tree(problem_), "problem"), "i.left_out", copy=False
+        )
+        if values:
+            texts = [exp.column(f"c{number}", table="i") for number in range(len(self.fields))]
+            query = query.select(exp.alias_(row_hash(texts, self.dialect), "row_hash"), copy=False)
+            query = query.select(*(f"i.f{number}" for number in range(len(self.fields))), copy=False)
+        query = query.from_(inner.subquery("i", copy=False), copy=False)
+        return query if barred is None else self._without(query, barred)
+
+    @property
+    def _has_identifier(self) -> bool:
+        """Whether an identifier is asked of everybody, beside their key."""
+        return self.audience.identify_by.column != EXTERNAL_ID
+
+    def _plain_rows(self, values: bool) -> exp.Select:
+        """The segment's rows: user_id, fault (a field's), left_out; plain and flaw of the identifier where there is one; and
+        (if asked for) the fields' values and their canonical texts c0, c1, … in the order of the fields' names."""
+        faults = [(exp.not_(exp.paren(field.fault).is_(exp.null())), field.fault.copy())
+                  for field in self.fields.values() if field.fault is not None]  # fmt: skip
+        query = exp.select(exp.alias_(exp.func("NULLIF", self.key(), literal("")), "user_id"), copy=False)
+        query = query.select(exp.alias_(exp.cast(case(faults), "TEXT"), "fault"), copy=False)
         query = query.from_(self.segment.relation.table("t"), copy=False)
-        if uses_profiles:
+        if self._uses_profiles(values):
             theirs = self.key("p", self.profiles())
             query = query.join(
                 self._profiles.relation.table("p"), on=theirs.eq(self.key()), join_type="left", copy=False
@@ -92,11 +112,26 @@ class Source:
         query, left_out = self._left_out(query)
         query = query.select(exp.alias_(exp.cast(left_out, "TEXT"), "left_out"), copy=False)
         if values:
-            made = [self.fields[name] for name in sorted(self.fields)]
-            query = query.select(exp.alias_(row_hash(made), "row_hash"), copy=False)
             for number, field in enumerate(self.fields.values()):
                 query = query.select(exp.alias_(field.sent.copy(), f"f{number}"), copy=False)
-        return query if barred is None else self._without(query, barred)
+            for number, name in enumerate(sorted(self.fields)):
+                query = query.select(exp.alias_(canonical(self.fields[name]), f"c{number}"), copy=False)
+        if not self._has_identifier:
+            return query
+        model, alias = self._place(str(self.audience.identify_by.column))
+        return self._judged(query.select(exp.alias_(self._plain(model, alias), "plain"), copy=False))
+
+    def _plain(self, model: Model, alias: str) -> exp.Expr:
+        """The column that people are identified by, made uniform."""
+        by = self.audience.identify_by
+        column = str(by.column)
+        text = self.dialect.text(column_of(model, column, alias), type_of(model, column, "text"))
+        return uniform(text, by)
+
+    def _judged(self, rows: exp.Select) -> exp.Select:
+        """Rows with a uniform identifier (`plain`), and what is wrong with it (`flaw`)."""
+        flaw = exp.cast(problem(self.audience.identify_by, exp.column("plain", table="n")), "TEXT")
+        return exp.select("n.*", exp.alias_(flaw, "flaw")).from_(rows.subquery("n", copy=False), copy=False)
 
     def payload(self) -> exp.Select:
         """The segment's people with the fields' values."""
@@ -165,11 +200,10 @@ class Source:
     # Whoever is excluded must not be reached through somebody else's row either: an address that an excluded person has is
     # left out whoever else has it, and whether or not that person is in the segment.
 
-    def _known_by(self, text: exp.Expr, fault: exp.Expr) -> exp.Expr:
-        """An identifier, made uniform, as the destination gets it; NULL where it cannot be used."""
-        how = self.audience.identify_by.hash
-        sent = text.copy() if how is None else hashed(text, how, self.dialect)
-        return case([(fault.copy().is_(exp.null()), sent)])
+    def _known_by(self) -> exp.Expr:
+        """An identifier of `_judged` rows (alias `i`), as the destination gets it; NULL where it cannot be used."""
+        how, plain = self.audience.identify_by.hash, exp.column("plain", table="i")
+        return case([(tree("i.flaw IS NULL"), plain if how is None else hashed(plain, how, self.dialect))])
 
     def _barred_identifiers(self) -> exp.Query | None:
         """The identifiers of everybody who is excluded, by their own lists and by the profiles; None where there are none.
@@ -184,28 +218,28 @@ class Source:
             model = self.project.models[name]
             people = exp.select().from_(model.relation.table("t"))
             if _has(model, str(by.column)):
-                parts.append(self._identifiers(people, model, "t"))
+                parts.append(self._identifiers(people.select(exp.alias_(self._plain(model, "t"), "plain"))))
             if _has(profiles, str(by.column)):
                 on = self.key("p", profiles).eq(self.key("t", model))
-                parts.append(self._identifiers(people.join(profiles.relation.table("p"), on=on), profiles, "p"))
+                joined = people.join(profiles.relation.table("p"), on=on)
+                parts.append(self._identifiers(joined.select(exp.alias_(self._plain(profiles, "p"), "plain"))))
         return _union(parts, "identifier") if parts else None
 
-    def _identifiers(self, people: exp.Select, model: Model, alias: str) -> exp.Select:
-        by = self.audience.identify_by
-        column = str(by.column)
-        text = self.dialect.text(column_of(model, column, alias), type_of(model, column, "text"))
-        text = uniform(text, by)
-        fault = problem(by, text)
-        found = people.select(exp.alias_(self._known_by(text, fault), "identifier"))
-        return found.where(fault.copy().is_(exp.null()), copy=False)
+    def _identifiers(self, people: exp.Select) -> exp.Select:
+        """The identifiers, as the destination gets them, of people with a uniform one (`plain`) that can be used."""
+        found = exp.select(exp.alias_(self._known_by(), "identifier"))
+        return found.from_(self._judged(people).subquery("i", copy=False), copy=False).where(
+            "i.flaw IS NULL", copy=False
+        )
 
     def _without(self, rows: exp.Select, barred: exp.Query) -> exp.Select:
         """The rows with `excluded` as the reason of those whose identifier is barred."""
         reason = "CASE WHEN NOT xi.identifier IS NULL THEN 'excluded' ELSE r.left_out END AS left_out"
+        known_by = "identifier" if self.audience.by_key else "member"
         kept = (exp.column(name, table="r") for name in rows.named_selects if name not in ("identifier", "left_out"))
         query = exp.select(*kept, reason).from_(rows.subquery("r", copy=False))
         return query.join(
-            barred.subquery("xi", copy=False), on="xi.identifier = r.identifier", join_type="left", copy=False
+            barred.subquery("xi", copy=False), on=f"xi.identifier = r.{known_by}", join_type="left", copy=False
         )
 
     def barred(self, query: exp.Select, source: str) -> tuple[exp.Select, exp.Expr]:
@@ -238,8 +272,10 @@ class Source:
     def _with_identifier(self, identifiers: exp.Query) -> exp.Query:
         """Everybody whose profile has one of the identifiers: state knows them by their keys alone."""
         profiles = self.profiles()
-        people = self._identifiers(exp.select().from_(profiles.relation.table("p")), profiles, "p")
-        people = people.select(exp.alias_(self.key("p", profiles), "user_id"))
+        plain = exp.select(
+            exp.alias_(self._plain(profiles, "p"), "plain"), exp.alias_(self.key("p", profiles), "user_id")
+        )
+        people = self._identifiers(plain.from_(profiles.relation.table("p"))).select("i.user_id")
         found = exp.select("n.user_id").distinct().from_(people.subquery("n", copy=False))
         return found.join(identifiers.subquery("i", copy=False), on="i.identifier = n.identifier", copy=False)
 

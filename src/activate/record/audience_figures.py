@@ -24,8 +24,8 @@ class WorkFigures:
         found = self._warehouse.scalar(exp.select("COUNT(*)").from_(exp.to_table(table)))
         return int(str(found))
 
-    def has_doubles(self, model: Model, held: exp.Query) -> bool:
-        """Whether somebody is in the segment twice, by the counts of `audience_changed`.
+    def has_doubles(self, rows: int, held: exp.Query) -> bool:
+        """Whether two of so many compared rows have one identifier, by the counts of `audience_changed`.
 
         Of rows and members that met, there are as many of either unless one met twice; those that met nobody are few.
         """
@@ -33,11 +33,11 @@ class WorkFigures:
             "SELECT d.side, COUNT(*) AS n FROM audience_changed AS d GROUP BY d.side"
         )}  # fmt: skip
         members = int(str(self._warehouse.scalar(exp.select("COUNT(*)").from_(held.subquery("h")))))
-        if self.source_rows(model) - sides.get("new", 0) != members - sides.get("gone", 0):
+        if rows - sides.get("new", 0) != members - sides.get("gone", 0):
             return True
         twice = self._rows(
-            "SELECT d.user_id FROM audience_changed AS d WHERE d.side = 'new' AND NOT d.user_id IS NULL "
-            "GROUP BY d.user_id HAVING COUNT(*) > 1 LIMIT 1"
+            "SELECT d.member FROM audience_changed AS d WHERE d.side = 'new' AND NOT d.member IS NULL "
+            "GROUP BY d.member HAVING COUNT(*) > 1 LIMIT 1"
         )
         return bool(twice)
 

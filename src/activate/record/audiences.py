@@ -146,7 +146,7 @@ class AudienceBook:
 
     def make(self, name: str, table: str, statement: exp.Expr, doc: str) -> int:
         """Make one temporary table of the change set; return its number of rows."""
-        self._drop(table)
+        self.drop(table)
         try:
             self.warehouse.execute(statement)
         except WarehouseError as error:
@@ -294,7 +294,7 @@ class AudienceBook:
         Returns how many are `missing` there, were `left` there though they were removed, and are `foreign`: nothing that
         this audience ever sent, and so nothing that it may remove.
         """
-        self._drop(READ)
+        self.drop(READ)
         self._make_table(READ, {"member": "TEXT"})
         for page in pages:
             self.warehouse.ingest(READ, pa.table({"member": pa.array(page, pa.string())}))
@@ -308,7 +308,7 @@ class AudienceBook:
                 self._observed(found, "remove" if name == "missing" else "add", wave)
         foreign = self._tree(_FOREIGN, {"held": held.subquery(), "seen": seen.subquery()})
         counts["foreign"] = int(str(self.warehouse.scalar(foreign)))
-        self._drop(READ)
+        self.drop(READ)
         return counts
 
     def _observed(self, found: exp.Expr, change: str, wave: int) -> None:
@@ -396,6 +396,7 @@ class AudienceBook:
         """Drop the temporary tables."""
         for table in (
             "audience_changed",
+            "audience_wanted",
             WORK,
             TOUCHED,
             REFUSALS,
@@ -404,12 +405,12 @@ class AudienceBook:
             "audience_doubled_members",
         ):
             with contextlib.suppress(WarehouseError):  # after an error PostgreSQL may refuse; the session ends with it
-                self._drop(table)
+                self.drop(table)
 
     # -- small pieces ---------------------------------------------------------------------------------------------
 
     def _load_refusals(self, refusals: Sequence[tuple[int, str, str, str | None]]) -> None:
-        self._drop(REFUSALS)
+        self.drop(REFUSALS)
         columns = {"seq": "BIGINT", "status": "TEXT", "code": "TEXT", "error": "TEXT"}
         self._make_table(REFUSALS, columns)
         schema = pa.schema(
@@ -444,7 +445,8 @@ class AudienceBook:
     def _table(self, name: str) -> exp.Table:
         return Relation(self._schema, name).table()
 
-    def _drop(self, table: str) -> None:
+    def drop(self, table: str) -> None:
+        """Drop a temporary table, if it is there."""
         self.warehouse.execute(exp.Drop(tables=[exp.to_table(table)], kind="TABLE", exists=True))
 
     def _execute(self, text: str, **parts: exp.Expr) -> None:
