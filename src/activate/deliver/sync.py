@@ -41,6 +41,7 @@ from activate.providers.base import HttpAnswer, HttpRequest, Unusable
 from activate.warehouses.dialect import Dialect
 
 PAGE = 25_000
+_FIRST_PAGE = 5_000
 _PAGE_SECONDS = 10.0
 _ALL_REFUSED = 50
 TIME_IS_UP = "the time limit is up"
@@ -48,6 +49,8 @@ _FIRST_BACKOFF, _LONGEST_WAIT, _LONGEST_JOB = 0.5, 60.0, 600.0
 # Answers that say "not now" of the destination, and nothing of the rows.
 _NOT_NOW = (408, 421, 425, 429, 503)
 PageRange = tuple[int, int]
+Wave = tuple[str, PageRange, int]
+"""A page's phase, its range, and the number of the wave that it is sent in."""
 Progress = Callable[[str, int, int], None]
 """Told the audience's name, how many changes have been dealt with, and how many there are."""
 
@@ -75,8 +78,8 @@ class Whole(AudienceCarrier, Protocol):
 class Book(Protocol):
     """What the sync needs of the state; `activate.record.audiences.AudienceBook` keeps it."""
 
-    def pages(self, phase: str, size: int) -> list[PageRange]:
-        """Ranges of `seq` with at most `size` rows of the phase."""
+    def pages(self, phase: str, size: int, first: int | None = None) -> list[PageRange]:
+        """Ranges of `seq` with at most `size` rows of the phase, the first with `first`."""
 
     def rows(self, phase: str, page: PageRange, columns: Mapping[str, exp.Expr]) -> pa.RecordBatch:
         """The rows of a page."""
@@ -85,8 +88,8 @@ class Book(Protocol):
         """Record that a page is about to be sent."""
 
     def settle(self, phase: str, page: PageRange, wave: int, status: str, code: str | None, error: str | None = None,
-               refusals: list[tuple[int, str, str, str | None]] = ...) -> None:  # fmt: skip
-        """Record what became of a page."""
+               refusals: list[tuple[int, str, str, str | None]] = ..., claims: Wave | None = None) -> None:  # fmt: skip
+        """Record what became of a page, and with it that of `claims`, which is about to be sent."""
 
 
 @dataclass(frozen=True)
@@ -203,16 +206,16 @@ class Sync:
         with ThreadPoolExecutor(limits.concurrency, thread_name_prefix=f"sync-{self._destination.name}") as pool:
             posted: _Posted | None = None
             try:
-                for phase, page, wave in self._waves(self._page_size()):
-                    if self._is_over():
-                        break
-                    # While a page is being posted the next is claimed and read, and the one before recorded.
-                    self._book.claim(phase, page, wave)
+                size = self._page_size()
+                waves = self._waves(size, _FIRST_PAGE if size == PAGE else size)
+                claimed = self._claim_next(waves)
+                # While a page is being posted the one before is recorded, and the next is claimed, with that, and read.
+                while claimed:
+                    phase, page, wave = claimed
                     rows = self._book.rows(phase, page, self._columns(phase))
                     told = posted.wait() if posted else []  # removals are done before additions begin
                     before, posted = posted, _Posted(phase, page, wave, rows, self._post(pool, phase, rows))
-                    if before:
-                        self._record(before, told)
+                    claimed = self._record(before, told, waves) if before else self._claim_next(waves)
             except BaseException:
                 # The warehouse failed, or we are asked to stop: begin nothing more, but what was sent is waited for.
                 self.stop()
@@ -228,14 +231,25 @@ class Sync:
         # With a slow destination a page is what it takes in some seconds, so that little is ever in doubt.
         return max(limits.batch, min(PAGE, int(limits.per_second * limits.batch * _PAGE_SECONDS)))
 
-    def _waves(self, size: int) -> Iterator[tuple[str, PageRange, int]]:
+    def _waves(self, size: int, first: int | None = None) -> Iterator[Wave]:
+        """The pages to send. The first may be small, so that the destination has something to do while the next is read."""
         wave = self._shipment.first_wave
         for phase, count in self._shipment.counts.items():
             if not count:
                 continue
-            for page in self._book.pages(phase, size):
+            for page in self._book.pages(phase, size, first):
                 yield phase, page, wave
                 wave += 1
+            first = None
+
+    def _claim_next(self, waves: Iterator[Wave]) -> Wave | None:
+        found = self._next(waves)
+        if found:
+            self._book.claim(*found)
+        return found
+
+    def _next(self, waves: Iterator[Wave]) -> Wave | None:
+        return None if self._is_over() else next(waves, None)
 
     def _post(self, pool: ThreadPoolExecutor, phase: str, rows: pa.RecordBatch) -> list[Future[list[_Told]]]:
         """Begin to post a page. Each thread takes one batch after the other: to be woken for each costs as much as HTTP."""
@@ -254,8 +268,11 @@ class Sync:
 
         return [pool.submit(lane) for _ in range(min(len(starts), self._destination.limits.concurrency))]
 
-    def _record(self, posted: _Posted, told: list[_Told]) -> None:
-        """Record a page's outcomes: the commonest status for all, the others row by row. No secret gets through."""
+    def _record(self, posted: _Posted, told: list[_Told], waves: Iterator[Wave] = iter(())) -> Wave | None:
+        """Record a page's outcomes: the commonest status for all, the others row by row. No secret gets through.
+
+        Claims the next of `waves` in the same statement, and returns it: each that is committed waits for the disk.
+        """
         told = [self._scrubbed(part) for part in told]
         weights: Counter[tuple[str, str | None, str | None]] = Counter()
         for part in told:
@@ -273,8 +290,10 @@ class Sync:
                 found = (odd.status, odd.code, odd.error) if odd else theirs
                 if found != (status, code, error):
                     refusals.append((seqs[part.start + at].as_py(), found[0], found[1] or "", found[2]))
-        self._book.settle(posted.phase, posted.page, posted.wave, status, code, error, refusals)
+        claims = self._next(waves)
+        self._book.settle(posted.phase, posted.page, posted.wave, status, code, error, refusals, claims)
         self._note(rows.num_rows, status, code, refusals)
+        return claims
 
     def _scrubbed(self, part: _Told) -> _Told:
         verdict, hide = part.verdict, self._scrub
