@@ -25,7 +25,7 @@ from tests.audiences.town import SECRET, Peer, Town, no_waiting
 STEPS = {
     "duckdb": ("before claim 1", "before post 1", "after record 1", "after post 2", "before post 3", "before record 3",
                "after record 4", "before copy 1", "before finish 2", "after copy 1"),
-    "postgres": ("after claim 1", "after post 1", "after claim 2", "before claim 3", "after post 3", "after post 4",
+    "postgres": ("after claim 1", "after post 1", "after claim 2", "before record 2", "after post 3", "after post 4",
                  "before finish 1", "before copy 1", "before finish 2", "after copy 1"),
 }  # fmt: skip
 FORKS = multiprocessing.get_context("forkserver")

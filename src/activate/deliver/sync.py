@@ -42,6 +42,7 @@ from activate.warehouses.dialect import Dialect
 
 PAGE = 25_000
 _FIRST_PAGE = 5_000
+_AT_ONCE = 0.004  # seconds
 _PAGE_SECONDS = 10.0
 _ALL_REFUSED = 50
 TIME_IS_UP = "the time limit is up"
@@ -169,6 +170,7 @@ class Sync:
         self._tokens = Tokens(destination, self._clock.monotonic, self._scrub.add)
         self._count = threading.Lock()
         self._alone, self._taken = 0, False
+        self._concurrency, self._threads = limits.concurrency, 1
         self._own = threading.local()
         self._carriers: list[AudienceCarrier] = []
         self.sent = Sent()
@@ -252,10 +254,15 @@ class Sync:
         return None if self._is_over() else next(waves, None)
 
     def _post(self, pool: ThreadPoolExecutor, phase: str, rows: pa.RecordBatch) -> list[Future[list[_Told]]]:
-        """Begin to post a page. Each thread takes one batch after the other: to be woken for each costs as much as HTTP."""
+        """Begin to post a page. Each thread takes one batch after the other: to be woken for each costs as much as HTTP.
+
+        Where answers come at once, one thread does it all, for more would only wait for one another; each answer that takes
+        its time lets another in, up to as many as the destination allows.
+        """
         size = self._destination.batch_of(_kind(phase))
         page = self._changes(phase, rows)
         starts = deque(range(0, rows.num_rows, size))
+        lanes: list[Future[list[_Told]]] = []
 
         def lane() -> list[_Told]:
             told: list[_Told] = []
@@ -264,9 +271,17 @@ class Sync:
                     start = starts.popleft()
                 except IndexError:
                     return told
+                began = self._clock.monotonic()
                 told += self._hand_over(page.slice(start, size), start)
+                if len(lanes) < self._concurrency and self._clock.monotonic() - began > _AT_ONCE:
+                    with self._count:
+                        self._threads = min(self._concurrency, len(lanes) + 1)
+                        if starts and len(lanes) < self._threads and not self.breaker.is_open:
+                            lanes.append(pool.submit(lane))
 
-        return [pool.submit(lane) for _ in range(min(len(starts), self._destination.limits.concurrency))]
+        with self._count:
+            lanes += [pool.submit(lane) for _ in range(min(len(starts), self._threads))]
+        return lanes
 
     def _record(self, posted: _Posted, told: list[_Told], waves: Iterator[Wave] = iter(())) -> Wave | None:
         """Record a page's outcomes: the commonest status for all, the others row by row. No secret gets through.
