@@ -52,6 +52,7 @@ _NOT_NOW = (408, 421, 425, 429, 503)
 PageRange = tuple[int, int]
 Wave = tuple[str, PageRange, int]
 """A page's phase, its range, and the number of the wave that it is sent in."""
+_NO_MORE: Iterator[Wave] = iter(())
 Progress = Callable[[str, int, int], None]
 """Told the audience's name, how many changes have been dealt with, and how many there are."""
 
@@ -251,7 +252,8 @@ class Sync:
         return found
 
     def _next(self, waves: Iterator[Wave]) -> Wave | None:
-        return None if self._is_over() else next(waves, None)
+        found = next(waves, None)
+        return None if found is None or self._is_over() else found
 
     def _post(self, pool: ThreadPoolExecutor, phase: str, rows: pa.RecordBatch) -> list[Future[list[_Told]]]:
         """Begin to post a page. Each thread takes one batch after the other: to be woken for each costs as much as HTTP.
@@ -283,7 +285,7 @@ class Sync:
             lanes += [pool.submit(lane) for _ in range(min(len(starts), self._threads))]
         return lanes
 
-    def _record(self, posted: _Posted, told: list[_Told], waves: Iterator[Wave] = iter(())) -> Wave | None:
+    def _record(self, posted: _Posted, told: list[_Told], waves: Iterator[Wave] = _NO_MORE) -> Wave | None:
         """Record a page's outcomes: the commonest status for all, the others row by row. No secret gets through.
 
         Claims the next of `waves` in the same statement, and returns it: each that is committed waits for the disk.

@@ -89,7 +89,11 @@ def _added(names: tuple[str, ...]) -> tuple[bool, bool, bool]:
     if not all(_HEADER_NAME.fullmatch(name) for name in names):
         raise ValueError("not a header's name")
     given = {name.lower() for name in names}
-    return "host" not in given, "accept-encoding" not in given, given.isdisjoint(("content-length", "transfer-encoding"))
+    return (
+        "host" not in given,
+        "accept-encoding" not in given,
+        given.isdisjoint(("content-length", "transfer-encoding")),
+    )
 
 
 def _head(request: HttpRequest, target: str, host: str) -> bytes:
