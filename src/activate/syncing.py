@@ -21,6 +21,7 @@ from activate.destinations.base import Destination
 from activate.destinations.registry import create
 from activate.errors import ActivateError, RulesError, SettingsError, TimeOrderError, nearest
 from activate.guards import Guard
+from activate.heap import set_aside
 from activate.project import Project
 from activate.record import approvals, ledger
 from activate.record.audiences import AudienceBook, Position, last_syncs
@@ -142,6 +143,7 @@ def sync(
     if not lanes:
         return []
     with (
+        set_aside(),
         shared_paces(warehouse, project, clock) as paces,
         ThreadPoolExecutor(min(8, len(lanes)), thread_name_prefix="audience") as pool,
     ):

@@ -32,7 +32,14 @@ STEPS = {
         "before finish 2",
         "after copy 1",
     ),
-    "postgres": ("after claim 1", "after post 1", "before claim 3", "after post 3", "before finish 1", "before copy 1"),
+    "postgres": (
+        "after claim 1",
+        "after post 1",
+        "before record 2",
+        "after post 3",
+        "before finish 1",
+        "before copy 1",
+    ),
 }
 OTHERS = ("before post 1", "after claim 2", "after post 2", "before record 3", "after post 4")
 FORKS = multiprocessing.get_context("forkserver")

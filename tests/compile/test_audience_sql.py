@@ -76,6 +76,6 @@ def test_state_is_read_for_the_audience_and_its_copy_alone() -> None:
 
 def test_a_hashed_identifier_is_worked_out_once_where_members_are_held() -> None:
     project = _project()
-    steps = list(ChangeSet(project, DIALECTS["duckdb"], project.audiences[0], Held(3, 17)).steps())
+    steps = list(ChangeSet(project, DIALECTS["duckdb"], project.audiences[1], Held(3, 17)).steps())
     reads = {step.name for step in steps if "vips" in DIALECTS["duckdb"].sql(step.sql)}
     assert reads == {"audience.wanted", "audience.work"}, "the last looks up what is sent of those who differ"

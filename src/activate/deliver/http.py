@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import gzip
 import http.client
@@ -20,15 +19,15 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from activate.deliver import wire
 from activate.deliver.carry import InDoubt, NotTaken
+from activate.deliver.wire import MAX_ANSWER
 from activate.providers.base import HttpAnswer, HttpRequest, Request, Unusable
 
-_MAX_ANSWER = 1_000_000
 _CONNECT_SECONDS = 5.0
 _HOSTS = 32  # connections kept per thread: an API and where its tokens come from, or several push services
 _ADDRESSES = 256  # where each address leads is remembered for so many: some APIs have one for each device
 _WORTH_COMPRESSING = 1_024  # bytes
-_STANDARD = http.client.HTTPConnection  # urllib3's connections are made of it, with more around each request
 _HANDSHAKE = ("CERTIFICATE", "HANDSHAKE", "PROTOCOL", "UNRECOGNIZED_NAME", "VERSION", "UNKNOWN_CA")
 # The request was never sent. (A ProxyError comes before the tunnel stands.)
 _NEVER_SENT = (
@@ -44,7 +43,7 @@ class HttpCarrier:
 
     `requests` says how to connect (proxies, certificates and so on, as the environment has them) and owns the
     connection pool. The first request of a connection is the pool's, as is whatever goes through a proxy; what follows on
-    it is put through `http.client`, on which the pool itself is built: a third of what a `Response` for each answer takes.
+    it is written and read by `activate.deliver.wire`: a tenth of what a `Response` for each answer takes.
     """
 
     def __init__(self, timeout_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -91,49 +90,30 @@ class HttpCarrier:
         """Put a request through a connection that is in use already."""
         spent = True
         try:
-            connection.sock.settimeout(self._seconds)
-            # Who refuses a request may hang up before all of it is sent; the answer can be read all the same.
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                _STANDARD.request(connection, request.method, target, request.body, request.headers)
-            try:
-                response = _STANDARD.getresponse(connection)
-            except (http.client.HTTPException, ConnectionError):
-                raise InDoubt("connection_lost") from None
-            spent = response.will_close
-            body, whole = self._standard_body(response, deadline)
-            spent = spent or not whole
+            if connection.sock.gettimeout() != self._seconds:
+                connection.sock.settimeout(self._seconds)
+            host = wire.host_of(connection)
+            found = wire.exchange(connection.sock, request, target, host, deadline, self._monotonic)
+            spent = found.spent
+        except wire.Lost:
+            raise InDoubt("connection_lost") from None
         except TimeoutError:
             raise InDoubt("timeout") from None
         except (http.client.HTTPException, OSError):
             raise InDoubt("answer_lost") from None
         except ValueError:  # a header that cannot be sent, found before any byte went out
+            spent = False
             raise NotTaken("not_sent") from None
         finally:
             pool.take_back(connection, spent)
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        if "content-encoding" in headers:
-            packed = urllib3.HTTPResponse(io.BytesIO(body), headers, response.status, preload_content=False)
+        body = found.body
+        if "content-encoding" in found.headers:
+            packed = urllib3.HTTPResponse(io.BytesIO(body), found.headers, found.status, preload_content=False)
             try:
                 body = self._body(packed, deadline)
             except urllib3.exceptions.HTTPError:
                 raise InDoubt("answer_lost") from None
-        return HttpAnswer(response.status, headers, body)
-
-    def _standard_body(self, response: http.client.HTTPResponse, deadline: float) -> tuple[bytes, bool]:
-        """The body, at most a megabyte, and whether that is all of it. Raises OSError beyond the deadline or when it ends early."""
-        parts: list[bytes] = []
-        size = 0
-        while part := response.read1(65_536):
-            parts.append(part)
-            size += len(part)
-            if size > _MAX_ANSWER:
-                return b"".join(parts), False
-            if self._monotonic() > deadline:
-                raise OSError("deadline")
-        if response.length:
-            raise OSError("it ends early")
-        response.close()  # it is told to be at its end only by a reading that comes back empty for want of bytes
-        return b"".join(parts), True
+        return HttpAnswer(found.status, found.headers, body)
 
     def _find_way(self, request: HttpRequest) -> tuple[urllib3.HTTPConnectionPool, str]:
         """The connection pool and the request target for an address, as `requests` would choose them."""
@@ -169,9 +149,9 @@ class HttpCarrier:
         while part := read(65_536, decode_content=True):
             parts.append(part)
             size += len(part)
-            if size > _MAX_ANSWER or self._monotonic() > deadline:
+            if size > MAX_ANSWER or self._monotonic() > deadline:
                 response.close()
-                if size <= _MAX_ANSWER:
+                if size <= MAX_ANSWER:
                     raise OSError("deadline")
                 break
         else:

@@ -32,6 +32,7 @@ from activate.deliver.render import Rendered, Renderer
 from activate.deliver.render_process import RenderProcess
 from activate.deliver.rows import RowsCarrier
 from activate.errors import DeliveryError, SettingsError
+from activate.heap import set_aside
 from activate.message import Interrupted, Lost, Page, ProviderReport
 from activate.project import Project
 from activate.providers.base import Outcome, Outgoing, Provider, Status
@@ -81,7 +82,7 @@ def deliver(
     ]  # fmt: skip
     if not runs:
         return []
-    with ThreadPoolExecutor(len(runs), thread_name_prefix="deliver") as pool:
+    with set_aside(), ThreadPoolExecutor(len(runs), thread_name_prefix="deliver") as pool:
         futures = [pool.submit(run.run, wait_seconds) for run in runs]
         try:
             _, late = wait(futures, time_limit)

@@ -41,6 +41,8 @@ from activate.providers.base import HttpAnswer, HttpRequest, Unusable
 from activate.warehouses.dialect import Dialect
 
 PAGE = 25_000
+_FIRST_PAGE = 5_000
+_AT_ONCE = 0.004  # seconds
 _PAGE_SECONDS = 10.0
 _ALL_REFUSED = 50
 TIME_IS_UP = "the time limit is up"
@@ -48,6 +50,9 @@ _FIRST_BACKOFF, _LONGEST_WAIT, _LONGEST_JOB = 0.5, 60.0, 600.0
 # Answers that say "not now" of the destination, and nothing of the rows.
 _NOT_NOW = (408, 421, 425, 429, 503)
 PageRange = tuple[int, int]
+Wave = tuple[str, PageRange, int]
+"""A page's phase, its range, and the number of the wave that it is sent in."""
+_NO_MORE: Iterator[Wave] = iter(())
 Progress = Callable[[str, int, int], None]
 """Told the audience's name, how many changes have been dealt with, and how many there are."""
 
@@ -75,8 +80,8 @@ class Whole(AudienceCarrier, Protocol):
 class Book(Protocol):
     """What the sync needs of the state; `activate.record.audiences.AudienceBook` keeps it."""
 
-    def pages(self, phase: str, size: int) -> list[PageRange]:
-        """Ranges of `seq` with at most `size` rows of the phase."""
+    def pages(self, phase: str, size: int, first: int | None = None) -> list[PageRange]:
+        """Ranges of `seq` with at most `size` rows of the phase, the first with `first`."""
 
     def rows(self, phase: str, page: PageRange, columns: Mapping[str, exp.Expr]) -> pa.RecordBatch:
         """The rows of a page."""
@@ -85,8 +90,8 @@ class Book(Protocol):
         """Record that a page is about to be sent."""
 
     def settle(self, phase: str, page: PageRange, wave: int, status: str, code: str | None, error: str | None = None,
-               refusals: list[tuple[int, str, str, str | None]] = ...) -> None:  # fmt: skip
-        """Record what became of a page."""
+               refusals: list[tuple[int, str, str, str | None]] = ..., claims: Wave | None = None) -> None:  # fmt: skip
+        """Record what became of a page, and with it that of `claims`, which is about to be sent."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,7 @@ class Sync:
         self._tokens = Tokens(destination, self._clock.monotonic, self._scrub.add)
         self._count = threading.Lock()
         self._alone, self._taken = 0, False
+        self._concurrency, self._threads = limits.concurrency, 1
         self._own = threading.local()
         self._carriers: list[AudienceCarrier] = []
         self.sent = Sent()
@@ -203,16 +209,16 @@ class Sync:
         with ThreadPoolExecutor(limits.concurrency, thread_name_prefix=f"sync-{self._destination.name}") as pool:
             posted: _Posted | None = None
             try:
-                for phase, page, wave in self._waves(self._page_size()):
-                    if self._is_over():
-                        break
-                    # While a page is being posted the next is claimed and read, and the one before recorded.
-                    self._book.claim(phase, page, wave)
+                size = self._page_size()
+                waves = self._waves(size, _FIRST_PAGE if size == PAGE else size)
+                claimed = self._claim_next(waves)
+                # While a page is being posted the one before is recorded, and the next is claimed, with that, and read.
+                while claimed:
+                    phase, page, wave = claimed
                     rows = self._book.rows(phase, page, self._columns(phase))
                     told = posted.wait() if posted else []  # removals are done before additions begin
                     before, posted = posted, _Posted(phase, page, wave, rows, self._post(pool, phase, rows))
-                    if before:
-                        self._record(before, told)
+                    claimed = self._record(before, told, waves) if before else self._claim_next(waves)
             except BaseException:
                 # The warehouse failed, or we are asked to stop: begin nothing more, but what was sent is waited for.
                 self.stop()
@@ -228,20 +234,37 @@ class Sync:
         # With a slow destination a page is what it takes in some seconds, so that little is ever in doubt.
         return max(limits.batch, min(PAGE, int(limits.per_second * limits.batch * _PAGE_SECONDS)))
 
-    def _waves(self, size: int) -> Iterator[tuple[str, PageRange, int]]:
+    def _waves(self, size: int, first: int | None = None) -> Iterator[Wave]:
+        """The pages to send. The first may be small, so that the destination has something to do while the next is read."""
         wave = self._shipment.first_wave
         for phase, count in self._shipment.counts.items():
             if not count:
                 continue
-            for page in self._book.pages(phase, size):
+            for page in self._book.pages(phase, size, first):
                 yield phase, page, wave
                 wave += 1
+            first = None
+
+    def _claim_next(self, waves: Iterator[Wave]) -> Wave | None:
+        found = self._next(waves)
+        if found:
+            self._book.claim(*found)
+        return found
+
+    def _next(self, waves: Iterator[Wave]) -> Wave | None:
+        found = next(waves, None)
+        return None if found is None or self._is_over() else found
 
     def _post(self, pool: ThreadPoolExecutor, phase: str, rows: pa.RecordBatch) -> list[Future[list[_Told]]]:
-        """Begin to post a page. Each thread takes one batch after the other: to be woken for each costs as much as HTTP."""
+        """Begin to post a page. Each thread takes one batch after the other: to be woken for each costs as much as HTTP.
+
+        Where answers come at once, one thread does it all, for more would only wait for one another; each answer that takes
+        its time lets another in, up to as many as the destination allows.
+        """
         size = self._destination.batch_of(_kind(phase))
         page = self._changes(phase, rows)
         starts = deque(range(0, rows.num_rows, size))
+        lanes: list[Future[list[_Told]]] = []
 
         def lane() -> list[_Told]:
             told: list[_Told] = []
@@ -250,12 +273,23 @@ class Sync:
                     start = starts.popleft()
                 except IndexError:
                     return told
+                began = self._clock.monotonic()
                 told += self._hand_over(page.slice(start, size), start)
+                if len(lanes) < self._concurrency and self._clock.monotonic() - began > _AT_ONCE:
+                    with self._count:
+                        self._threads = min(self._concurrency, len(lanes) + 1)
+                        if starts and len(lanes) < self._threads and not self.breaker.is_open:
+                            lanes.append(pool.submit(lane))
 
-        return [pool.submit(lane) for _ in range(min(len(starts), self._destination.limits.concurrency))]
+        with self._count:
+            lanes += [pool.submit(lane) for _ in range(min(len(starts), self._threads))]
+        return lanes
 
-    def _record(self, posted: _Posted, told: list[_Told]) -> None:
-        """Record a page's outcomes: the commonest status for all, the others row by row. No secret gets through."""
+    def _record(self, posted: _Posted, told: list[_Told], waves: Iterator[Wave] = _NO_MORE) -> Wave | None:
+        """Record a page's outcomes: the commonest status for all, the others row by row. No secret gets through.
+
+        Claims the next of `waves` in the same statement, and returns it: each that is committed waits for the disk.
+        """
         told = [self._scrubbed(part) for part in told]
         weights: Counter[tuple[str, str | None, str | None]] = Counter()
         for part in told:
@@ -273,8 +307,10 @@ class Sync:
                 found = (odd.status, odd.code, odd.error) if odd else theirs
                 if found != (status, code, error):
                     refusals.append((seqs[part.start + at].as_py(), found[0], found[1] or "", found[2]))
-        self._book.settle(posted.phase, posted.page, posted.wave, status, code, error, refusals)
+        claims = self._next(waves)
+        self._book.settle(posted.phase, posted.page, posted.wave, status, code, error, refusals, claims)
         self._note(rows.num_rows, status, code, refusals)
+        return claims
 
     def _scrubbed(self, part: _Told) -> _Told:
         verdict, hide = part.verdict, self._scrub

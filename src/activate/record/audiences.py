@@ -65,6 +65,8 @@ _FOREIGN = (
     f"SELECT COUNT(*) FROM :seen AS s LEFT JOIN :held AS h ON h.member = s.member "
     f"LEFT JOIN ({_HISTORY}) AS k ON k.member = s.member WHERE NOT COALESCE(h.is_present, FALSE) AND k.member IS NULL"
 )
+_APPENDED = ("audience", "destination", "member", "user_id", "change", "row_hash", "mapping_version", "status", "error_code",
+             "error", "wave", "run_id", "recorded_at")  # fmt: skip
 _COMPACT_FROM, _COMPACT_SHARE = 10_000, 0.1
 
 
@@ -154,13 +156,14 @@ class AudienceBook:
         self.warehouse.analyze(table)
         return self.figures.count(table)
 
-    def pages(self, phase: str, size: int) -> list[tuple[int, int]]:
-        """Ranges of `seq` (first, last) with `size` rows of the phase each."""
+    def pages(self, phase: str, size: int, first: int | None = None) -> list[tuple[int, int]]:
+        """Ranges of `seq` (first, last) with `size` rows of the phase each, the first of them with `first`."""
         rows = self._rows(
             "SELECT n.seq FROM (SELECT :seq AS seq, ROW_NUMBER() OVER (ORDER BY :seq) AS place FROM audience_work AS w "
-            "WHERE :sent) AS n WHERE MOD(n.place, :size) = 0 ORDER BY n.seq",
+            "WHERE :sent) AS n WHERE MOD(n.place + :rest, :size) = 0 ORDER BY n.seq",
             sent=self._sent(phase),
             size=literal(size),
+            rest=literal(size - (first or size)),
         )
         ends = [int(row["seq"]) for row in rows]
         last = self._rows("SELECT MAX(:seq) AS seq FROM audience_work AS w WHERE :sent", sent=self._sent(phase))[0][
@@ -183,34 +186,36 @@ class AudienceBook:
 
     def claim(self, phase: str, page: tuple[int, int], wave: int) -> None:
         """Record that a page is about to be sent."""
-        self._execute(
-            "INSERT INTO state.audience_changes (audience, destination, member, user_id, change, status, wave, run_id, "
-            "recorded_at) SELECT :audience, :destination, w.member, w.user_id, w.verdict, 'claimed', :wave, :run_id, "
-            "CAST(:now AS TIMESTAMP) FROM audience_work AS w WHERE :chosen",
-            wave=literal(wave),
-            chosen=self._range(phase, page),
-        )
+        self._append(self._claimed(phase, page, wave))
 
     def settle(
         self, phase: str, page: tuple[int, int], wave: int, status: str, code: str | None, error: str | None = None,
-        refusals: Sequence[tuple[int, str, str, str | None]] = (),
+        refusals: Sequence[tuple[int, str, str, str | None]] = (), claims: tuple[str, tuple[int, int], int] | None = None,
     ) -> None:  # fmt: skip
-        """Record what became of a page: `status` for all rows, but for `refusals`: (seq, status, code, error)."""
+        """Record what became of a page: `status` for all rows, but for `refusals`: (seq, status, code, error).
+
+        `claims` (phase, page, wave) is claimed in the same statement.
+        """
         if refusals:
             self._load_refusals(refusals)
-        self._append(phase, page, wave, status, code, error, with_refusals=bool(refusals))
+        told = self._told(phase, page, wave, status, code, error, with_refusals=bool(refusals))
+        self._append(exp.union(told, self._claimed(*claims), distinct=False) if claims else told)
 
-    def _append(
-        self, phase: str, page: tuple[int, int], wave: int, status: str, code: str | None = None,
-        error: str | None = None, with_refusals: bool = False,
-    ) -> None:  # fmt: skip
+    def _append(self, rows: exp.Query) -> None:
+        self.warehouse.execute(exp.insert(rows, self._table(AUDIENCE_CHANGES.name), columns=list(_APPENDED)))
+
+    def _claimed(self, phase: str, page: tuple[int, int], wave: int) -> exp.Query:
+        return self._changes(phase, page, wave, {
+            "change": exp.column("verdict", table="w"), "row_hash": literal_or_null(None), "mapping_version": literal_or_null(None),
+            "status": literal("claimed"), "error_code": literal_or_null(None), "error": literal_or_null(None),
+        })  # fmt: skip
+
+    def _told(
+        self, phase: str, page: tuple[int, int], wave: int, status: str, code: str | None, error: str | None,
+        with_refusals: bool,
+    ) -> exp.Query:  # fmt: skip
         status_of, code_of, error_of = (literal_or_null(part) for part in (status, code, error))
-        source = exp.to_table("audience_work", alias="w")
-        query = exp.select().from_(source).where(self._range(phase, page))
         if with_refusals:
-            query = query.join(
-                "audience_refusals AS x", on=exp.column("seq", table="x").eq(self._seq), join_type="left"
-            )
             status_of, code_of, error_of = (
                 exp.func("COALESCE", exp.column(name, table="x"), part)
                 if name == "status"
@@ -227,16 +232,25 @@ class AudienceBook:
                 sqlglot.condition(f"w.verdict <> 'remove' AND w.attempts + 1 >= {self._max_attempts}"),
             )
             status_of = exp.Case(ifs=[exp.If(this=given_up, true=literal("rejected"))], default=status_of)
-        columns = {
-            "audience": self._parts["audience"], "destination": self._parts["destination"],
-            "member": exp.column("member", table="w"), "user_id": exp.column("user_id", table="w"),
+        query = self._changes(phase, page, wave, {
             "change": sqlglot.parse_one("CASE WHEN w.verdict = 'unchanged' THEN 'update' ELSE w.verdict END"),
             "row_hash": sqlglot.parse_one("CASE WHEN w.verdict <> 'remove' THEN w.row_hash END"),
             "mapping_version": self._parts["mapping"], "status": status_of, "error_code": code_of, "error": error_of,
+        })  # fmt: skip
+        if with_refusals:
+            on = exp.column("seq", table="x").eq(self._seq)
+            query = query.join("audience_refusals AS x", on=on, join_type="left")
+        return query
+
+    def _changes(self, phase: str, page: tuple[int, int], wave: int, told: Mapping[str, exp.Expr]) -> exp.Select:
+        """Rows of `audience_changes` for a page, in the order of `_APPENDED`."""
+        columns = {
+            "audience": self._parts["audience"], "destination": self._parts["destination"],
+            "member": exp.column("member", table="w"), "user_id": exp.column("user_id", table="w"), **told,
             "wave": literal(wave), "run_id": self._parts["run_id"], "recorded_at": self._parts["now"],
         }  # fmt: skip
-        query = query.select(*(exp.alias_(part.copy(), name) for name, part in columns.items()))
-        self.warehouse.execute(exp.insert(query, self._table(AUDIENCE_CHANGES.name), columns=list(columns)))
+        query = exp.select(*(exp.alias_(columns[name].copy(), name) for name in _APPENDED))
+        return query.from_(exp.to_table("audience_work", alias="w")).where(self._range(phase, page))
 
     def baseline(self, verdicts: Sequence[str], wave: int) -> None:
         """Take rows of the change set for acknowledged, though nothing was sent."""
