@@ -35,6 +35,7 @@ def run_demo(
     project_dir: Path,
     *,
     days: int = 3,
+    every_hours: int = 1,
     people: int = 5000,
     seed: int = 7,
     target: str | None = None,
@@ -43,7 +44,7 @@ def run_demo(
 ) -> DemoResult:
     """Run the demo in `project_dir` (in a copy of the reference project below it, if it is not that) and show it.
 
-    `days` (at least 1) are replayed with a tick an hour. Raises SettingsError when dbt is missing or the warehouse
+    `days` (at least 1) are replayed with a tick every so many hours (a divisor of 24). Raises SettingsError when dbt is missing or the warehouse
     holds data that no demo has made, DbtFailed when a model or test fails, and whatever a tick raises.
     """
     directory = demo_project(project_dir.resolve())
@@ -66,9 +67,9 @@ def run_demo(
         if number == days - 1 and number:
             with _phase(console, phases, "audiences", "The audiences: changed, guarded, released"):
                 moments += audiences.go_on(options, morning)
-        with _phase(console, phases, "ticks", f"{morning:%A %d %B}: 24 ticks"):
-            _replay_day(options, morning)
-    result = _result(options, shop, days, people, phases)
+        with _phase(console, phases, "ticks", f"{morning:%A %d %B}: {24 // every_hours} ticks"):
+            _replay_day(options, morning, every_hours)
+    result = _result(options, shop, days, every_hours, people, phases)
     audiences.show(console, moments)
     console.print()
     show(console, result)
@@ -109,10 +110,10 @@ def _load_day(target: Target, shop: Shop, morning: dt.datetime) -> None:
         warehouse.close()
 
 
-def _replay_day(options: Options, morning: dt.datetime) -> None:
+def _replay_day(options: Options, morning: dt.datetime, every_hours: int) -> None:
     project, warehouse = run.open_project(options)
     try:
-        for hour in range(24):
+        for hour in range(0, 24, every_hours):
             now = morning + hour * HOUR
             run.decide(warehouse, project, now)
             run.deliver(warehouse, project, now)
@@ -121,7 +122,9 @@ def _replay_day(options: Options, morning: dt.datetime) -> None:
         warehouse.close()
 
 
-def _result(options: Options, shop: Shop, days: int, people: int, phases: dict[str, float]) -> DemoResult:
+def _result(
+    options: Options, shop: Shop, days: int, every_hours: int, people: int, phases: dict[str, float]
+) -> DemoResult:
     project, warehouse = run.open_project(options)
     try:
         return DemoResult(
@@ -130,7 +133,8 @@ def _result(options: Options, shop: Shop, days: int, people: int, phases: dict[s
             end=shop.replay_until,
             people=people,
             rows=sum(rows.num_rows for rows in shop.tables.values()),
-            ticks=24 * days,
+            ticks=24 // every_hours * days,
+            every_hours=every_hours,
             campaigns=read_outcome(warehouse, project),
             phases=phases,
             example=find_example(warehouse, project),
