@@ -191,7 +191,13 @@ def test_too_many_refusals_fail_the_task_for_good_and_it_says_which_and_why(
 
 @pytest.mark.parametrize(
     ("of_task", "of_file", "fails"),
-    [("50%", None, False), (None, "50%", False), ("", "50%", False), ("10%", "50%", True), ("100%", "1%", False)],
+    [
+        (None, "50%", False),
+        ("10%", "50%", True),
+        pytest.param("50%", None, False, marks=pytest.mark.slow),
+        pytest.param("", "50%", False, marks=pytest.mark.slow),
+        pytest.param("100%", "1%", False, marks=pytest.mark.slow),
+    ],
 )
 def test_how_much_may_be_refused_is_said_by_the_task_else_by_the_file(
     crm: Shop, peer: Peer, of_task: str | None, of_file: str | None, fails: bool

@@ -181,7 +181,7 @@ def test_a_segment_that_cannot_be_read_does_not_stop_another(town: Town, peer: P
 # -- refused ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 302])
+@pytest.mark.parametrize("status", [401, 302, *(pytest.param(status, marks=pytest.mark.slow) for status in (403, 404))])
 def test_a_refusal_as_a_whole_stops_the_sync_and_burns_no_attempt(town: Town, peer: Peer, status: int) -> None:
     few_attempts(town).segment("vips", PEOPLE).audience()
     peer.answer = lambda peer, changes: (status, {}, {})

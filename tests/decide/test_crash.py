@@ -34,7 +34,7 @@ def die(uri: str, number: int) -> None:
 
 
 # Each warehouse is killed before every sixteenth call, the two in turn before every eighth.
-@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 16])
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 24])
 def test_a_tick_killed_before_any_of_its_statements_leaves_all_or_nothing(uri: str, every: int) -> None:
     prepare(uri)
     context = multiprocessing.get_context("forkserver")

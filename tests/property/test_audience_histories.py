@@ -234,7 +234,7 @@ def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
 _CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=_CHECKS, print_blob=True)
+@settings(max_examples=8, deadline=None, suppress_health_check=_CHECKS, print_blob=True)
 @given(history=histories)
 @pytest.mark.parametrize("warehouse", ["duckdb"], indirect=True)
 def test_after_a_quiet_time_the_destination_holds_the_segment(
@@ -243,7 +243,7 @@ def test_after_a_quiet_time_the_destination_holds_the_segment(
     run_history(warehouse, tmp_path, history)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=_CHECKS, print_blob=True)
+@settings(max_examples=4, deadline=None, suppress_health_check=_CHECKS, print_blob=True)
 @given(history=histories)
 @pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
 def test_after_a_quiet_time_so_it_is_on_postgresql(warehouse: Warehouse, tmp_path: Path, history: Any) -> None:

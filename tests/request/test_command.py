@@ -95,7 +95,8 @@ class Place:
         return found
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+# What is about files and words more than about rows is tried on PostgreSQL behind the slow marker.
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     from activate.warehouses.duckdb import DuckDB
     from activate.warehouses.postgres import Postgres
@@ -112,6 +113,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return Place(tmp_path, uri)
 
 
+@pytest.mark.parametrize("place", ["duckdb", "postgres"], indirect=True)
 def test_the_model_is_written_and_the_people_counted(place: Place) -> None:
     shown = place.run()
     assert "1 person of 3 fit." in shown

@@ -43,7 +43,7 @@ TURNS = tuple(
 GAPS = (0, 1, 1800, 3600, 7200, *[43_200] * 4, 21_600, 36_000, 82_800, 86_400, 86_400, 90_000, 172_800, 604_800)
 SPANS = (0, 1800, 3600, 86_400)
 TOWNS = 12
-WORLDS_PER_TOWN = 14
+WORLDS_PER_TOWN = 20
 
 
 def make_ticks(rng: Random) -> tuple[dt.datetime, ...]:
