@@ -165,8 +165,8 @@ def test_most_worlds_are_eventful(simulated: list[State]) -> None:
 
 @pytest.fixture(scope="module")
 def agreed() -> tuple[Tables, Tables]:
-    """Expected and actual tables of one batch."""
-    expected, actual = both(DuckDB.open(":memory:"), make_batch(3, towns=3, worlds_per_town=14))  # it has rows in every table
+    """Expected and actual tables of one batch, which has rows in every table."""
+    expected, actual = both(DuckDB.open(":memory:"), make_batch(3, towns=3, worlds_per_town=14))
     assert differences(expected, actual) == []
     return expected, actual
 
