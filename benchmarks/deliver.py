@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -118,20 +118,23 @@ def _timed(work: Callable[[], None], threads: int) -> float:
 # -- Activate ----------------------------------------------------------------------------------------------------------
 
 
-def project(directory: Path, url: str, threads: int, batch: int = BATCH) -> Any:
-    """The rules of the benchmark."""
+def project(
+    directory: Path, url: str, threads: int, batch: int = BATCH, *, provider: Mapping[str, Any] | None = None,
+    template: str = TEMPLATE,
+) -> Any:  # fmt: skip
+    """The rules of the benchmark; `provider` stands in place of the webhook."""
     from activate.policy import Policy
     from activate.project import Model, Project, Relation
 
     (directory / "rules" / "templates").mkdir(parents=True, exist_ok=True)
-    (directory / "rules" / "templates" / "cart.email.j2").write_text(TEMPLATE)
+    (directory / "rules" / "templates" / "cart.email.j2").write_text(template)
     columns = {"user_id": "varchar", "time_zone": "varchar", "email": "varchar", "email_consent": "boolean",
                "first_name": "varchar", "points": "bigint"}  # fmt: skip
     policy = Policy.model_validate({
         "profiles": {"model": "profiles", "key": "user_id", "time_zone": "time_zone"},
         "events": {"model": "events", "id": "id", "key": "user_id", "name": "name", "time": "at"},
         "channels": {"email": {"address": "email", "consent": "email_consent", "provider": "service"}},
-        "providers": {"service": {"type": "webhook", "url": url, "secret": SECRET, "batch": batch,
+        "providers": {"service": {**(provider or {"type": "webhook", "secret": SECRET}), "url": url, "batch": batch,
                                   "concurrency": threads}},
     })  # fmt: skip
     profiles = Model("profiles", Relation("main", "profiles"), columns=columns)

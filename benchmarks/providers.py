@@ -1,8 +1,11 @@
 """Providers by size of their batches: beside dlt and drt-core on the same rows, beside `requests` by hand, and memory.
 
 Everything posts to the same server (a process of its own), one right after the other. dlt and drt-core run in environments
-of their own (peer_dlt.py and peer_drt.py say how to make them) and post what they read; Activate renders a message for
-each row, signs each request, and records a claim and an outcome. Left out where they are not named.
+of their own (peer_dlt.py and peer_drt.py say how to make them); left out where they are not named. Activate renders a
+message for each row, signs each request of a webhook, and records a claim and an outcome; the peers record nothing. They
+are measured three ways: posting rows as they are, writing the same messages for each person as Activate does, and
+mailing by SendGrid, where drt-core has a destination of its own (a request for each row; so it gets fewer rows) and a
+person's share of a request is a personalization.
 
     python benchmarks/providers.py batched --messages 100000 --drt /tmp/drt/bin/python --dlt /tmp/dlt/bin/python
     python benchmarks/providers.py single --messages 20000 --threads 8      # goal: within 20 % of `requests`
@@ -15,63 +18,116 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from deliver import bodies, memory, ours, plain, prepare, project, server
 
 BATCHES = (75, 500)  # a webhook's, and what vendors with batched endpoints take
+SENDGRID = 1_000  # recipients in one request
+ONE_BY_ONE = 10_000  # rows for a peer that makes a request for each
+SHARED = (
+    "{% block subject %}{{ profile.first_name }}, something waits for you{% endblock %}\n"
+    "{% block text %}Hello,\n\nwhat you left in your cart still waits for you.{% endblock %}\n"
+)
 
 
-def _same_people(path: Path, messages: int) -> Path:
+ROWS = "CAST((n % 5000) / 8.0 AS DECIMAL(10, 2)) AS ltv, CAST(n AS INTEGER) AS orders"
+MESSAGES = (
+    "md5('e' || n) AS message_id, 'person.' || n || '@example.com' AS email, 'Green tea ' || n AS product, "
+    "CAST(12.5 AS DOUBLE) AS price, n AS points"
+)
+
+
+def _people(path: Path, messages: int, columns: str) -> Path:
     """A file with the same people as the outbox, as the peers read them."""
     import duckdb
 
-    target = path.with_name("members.duckdb")
-    with duckdb.connect(str(target)) as connection:
-        connection.execute(f"""
-            CREATE OR REPLACE TABLE members AS SELECT 'user-' || n AS user_id, 'Ann' || n AS first_name,
-              CAST((n % 5000) / 8.0 AS DECIMAL(10, 2)) AS ltv, CAST(n AS INTEGER) AS orders FROM range({messages}) AS g(n)
-        """)
-    return target
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            f"CREATE TABLE members AS SELECT 'user-' || n AS user_id, 'Ann' || n AS first_name, {columns} "
+            f"FROM range({messages}) AS g(n)"
+        )
+    return path
 
 
-def _best(rounds: int, measure: Callable[[int], float]) -> float:
-    return min(measure(number) for number in range(rounds))
-
-
-def _activate(folder: Path, url: str, messages: int, threads: int, batch: int, number: int) -> tuple[float, float]:
+def _activate(
+    folder: Path, url: str, messages: int, threads: int, batch: int, number: int, **different: Any
+) -> tuple[float, float]:
     """Seconds by the clock and of processor that one delivery takes."""
     path = folder / f"run{number}.duckdb"
     prepare(path, messages)
-    seconds, spent, report = ours(path, project(folder, url, threads, batch))
+    seconds, spent, report = ours(path, project(folder, url, threads, batch, **different))
     path.unlink()
     assert report.counts == {"accepted": messages}, report
     return seconds, spent
 
 
-def _peer(python: str, script: str, path: Path, url: str, batch: int, messages: int) -> float:
-    command = [python, str(Path(__file__).parent / script), str(path), url, str(batch)]
+def _peer(python: str, script: str, path: Path, url: str, batch: int, mode: str, messages: int) -> float:
+    command = [python, str(Path(__file__).parent / script), str(path), url, str(batch), mode]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     *seconds, sent = printed.split()[-3:] if script == "peer_dlt.py" else printed.split()[-2:]
     assert int(sent) == messages, printed
     return float(seconds[0])
 
 
-def batched(messages: int, threads: int, rounds: int, peers: dict[str, str | None]) -> None:
-    """Print rows a second by batch size, of Activate and of each peer."""
+def batched(messages: int, threads: int, rounds: int, peers: dict[str, str]) -> None:
+    """Print rows a second by batch size, of Activate and of each peer; rounds are taken in turns."""
     for batch in BATCHES:
         with tempfile.TemporaryDirectory() as name, server() as url:
             folder = Path(name)
             _activate(folder, url, 1_000, threads, batch, -1)  # loads the libraries
-            members = _same_people(folder / "warm", messages)
-            found = {"activate": _best(rounds, lambda n: _activate(folder, url, messages, threads, batch, n)[0])}  # noqa: B023
+            files = {
+                "rows": _people(folder / "rows.duckdb", messages, ROWS),
+                "messages": _people(folder / "messages.duckdb", messages, MESSAGES),
+            }
+            runs = {"activate": lambda n: _activate(folder, url, messages, threads, batch, n)[0] / messages}  # noqa: B023
             for script, python in peers.items():
-                if python:
-                    seconds = _best(rounds, lambda _: _peer(python, script, members, url, batch, messages))  # noqa: B023
-                    found[script.removeprefix("peer_").removesuffix(".py")] = seconds
-            told = "   ".join(f"{who} {messages / seconds:>8,.0f} rows/s" for who, seconds in found.items())
-            print(f"batches of {batch}: {told}", flush=True)
+                for mode, path in files.items():
+                    runs[f"{_named(script)}, {mode}"] = partial(
+                        lambda python, script, path, mode, _: _peer(python, script, path, url, batch, mode, messages)  # noqa: B023
+                        / messages, python, script, path, mode,
+                    )  # fmt: skip
+            _tell(f"batches of {batch}", _in_turns(rounds, runs))
+    with tempfile.TemporaryDirectory() as name, server() as url:
+        folder = Path(name)
+        provider = {"type": "sendgrid", "api_key": "key", "from": "hello@shop.example.com"}
+        mailing: dict[str, Any] = {"provider": provider, "template": SHARED}
+        _activate(folder, url, 1_000, threads, SENDGRID, -1, **mailing)
+        runs = {"activate": lambda n: _activate(folder, url, messages, threads, SENDGRID, n, **mailing)[0] / messages}
+        for script, python in peers.items():
+            rows = ONE_BY_ONE if script == "peer_drt.py" else messages
+            path = _people(folder / f"{script}.duckdb", rows, MESSAGES)
+            runs[_named(script)] = partial(
+                lambda python, script, path, rows, _: _peer(python, script, path, url, SENDGRID, "sendgrid", rows) / rows,
+                python, script, path, rows,
+            )  # fmt: skip
+        _tell("SendGrid", _in_turns(rounds, runs))
+
+
+def _named(script: str) -> str:
+    return script.removeprefix("peer_").removesuffix(".py")
+
+
+def _in_turns(rounds: int, runs: Mapping[str, Callable[[int], float]]) -> dict[str, float]:
+    """The least seconds a row of each, one after the other in every round."""
+    best = dict.fromkeys(runs, float("inf"))
+    for number in range(rounds):
+        for who, run in runs.items():
+            best[who] = min(best[who], run(number))
+    return best
+
+
+def _tell(what: str, best: Mapping[str, float]) -> None:
+    own = best["activate"]
+    print(f"{what}:")
+    for who, seconds in best.items():
+        print(
+            f"  {who:<16} {1 / seconds:>9,.0f} rows/s" + ("" if who == "activate" else f"   {seconds / own:.2f} times"),
+            flush=True,
+        )
 
 
 def single(messages: int, threads: int, rounds: int) -> None:
@@ -107,7 +163,13 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--drt", help="the Python that has drt-core")
     chosen = parser.parse_args(arguments)
     if chosen.what == "batched":
-        batched(chosen.messages, chosen.threads, chosen.rounds, {"peer_dlt.py": chosen.dlt, "peer_drt.py": chosen.drt})
+        peers = {"peer_dlt.py": chosen.dlt, "peer_drt.py": chosen.drt}
+        batched(
+            chosen.messages,
+            chosen.threads,
+            chosen.rounds,
+            {script: python for script, python in peers.items() if python},
+        )
     elif chosen.what == "single":
         single(chosen.messages, chosen.threads, chosen.rounds)
     else:
