@@ -163,9 +163,11 @@ def _init(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--days", type=_positive, default=3, metavar="N", help="days to replay (default: 3)")
     parser.add_argument(
-        "--days", type=_positive, default=3, metavar="N", help="days to replay, hour by hour (default: 3)"
-    )
+        "--every-hours", type=int, choices=(1, 2, 3, 4, 6, 8, 12, 24), default=2, metavar="H",
+        help="hours from one tick to the next: 1, 2, 3, 4, 6, 8, 12 or 24 (default: 2)",
+    )  # fmt: skip
     parser.add_argument("--people", type=_positive, default=5000, metavar="N", help="people to make up (default: 5000)")
     parser.add_argument(
         "--seed", type=_count, default=7, metavar="N", help="another seed makes another shop (default: 7)"

@@ -360,7 +360,8 @@ def _demo(args: argparse.Namespace) -> int:
     from activate.demo.run import run_demo  # noqa: PLC0415  # only for this verb; needs dbt
 
     run_demo(
-        Path(args.project_dir or "."), days=args.days, people=args.people, seed=args.seed, target=args.target,
+        Path(args.project_dir or "."), days=args.days, every_hours=args.every_hours, people=args.people,
+        seed=args.seed, target=args.target,
         profiles_dir=Path(args.profiles_dir) if args.profiles_dir else None,
         console=make_console(sys.stdout),
     )  # fmt: skip

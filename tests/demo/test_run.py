@@ -1,4 +1,4 @@
-"""`dbt-activate demo`, for real: a shop, its models, two days of hourly ticks, and what may not happen in them."""
+"""`dbt-activate demo`, for real: a shop, its models, two days with a tick every other hour, and what may not happen in them."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ class Demo(NamedTuple):
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, warm_dbt: WarmDbt) -> Demo:
     printed = io.StringIO()
-    result = run_demo(
-        tmp_path_factory.mktemp("demo"), days=2, every_hours=2, people=700, console=Console(file=printed, width=100)
-    )
+    result = run_demo(tmp_path_factory.mktemp("demo"), days=2, people=700, console=Console(file=printed, width=100))
     lines = [
         json.loads(line)
         for file in sorted((result.project_dir / "outbox").glob("*.jsonl"))

@@ -1,4 +1,4 @@
-"""The demo as a story: make a shop, build its models, replay its last days hour by hour, show what happened."""
+"""The demo as a story: make a shop, build its models, replay its last days tick by tick, show what happened."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run_demo(
     project_dir: Path,
     *,
     days: int = 3,
-    every_hours: int = 1,
+    every_hours: int = 2,
     people: int = 5000,
     seed: int = 7,
     target: str | None = None,
@@ -44,8 +44,9 @@ def run_demo(
 ) -> DemoResult:
     """Run the demo in `project_dir` (in a copy of the reference project below it, if it is not that) and show it.
 
-    `days` (at least 1) are replayed with a tick every so many hours (a divisor of 24). Raises SettingsError when dbt is missing or the warehouse
-    holds data that no demo has made, DbtFailed when a model or test fails, and whatever a tick raises.
+    `days` (at least 1) are replayed with a tick every so many hours (a divisor of 24). Raises SettingsError when dbt is
+    missing or the warehouse holds data that no demo has made, DbtFailed when a model or test fails, and whatever a tick
+    raises.
     """
     directory = demo_project(project_dir.resolve())
     options = find_options(directory, profiles_dir or directory, target)
