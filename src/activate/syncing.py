@@ -14,9 +14,10 @@ from activate.audience import Audience
 from activate.audience_plan import KINDS, AudiencePlan, AudienceReport, Faults, Figures
 from activate.compile.audience import WANTED, ChangeSet, Held, Step
 from activate.deliver import carriers
+from activate.deliver.audience_line import TIME_IS_UP, AudienceCarrier
 from activate.deliver.hand_over import Clock
 from activate.deliver.pace import Paces
-from activate.deliver.sync import TIME_IS_UP, AudienceCarrier, Progress, Sent, Shipment, Sync
+from activate.deliver.sync import Progress, Sent, Shipment, Sync
 from activate.destinations.base import Destination
 from activate.destinations.registry import create
 from activate.errors import ActivateError, RulesError, SettingsError, TimeOrderError, nearest

@@ -16,6 +16,7 @@ from activate.testing import faults
 from activate.testing.faults import FaultServer, Rule
 
 SLOW = "outbox: {type: webhook, url: '%s', secret: \"{{ env_var('KEY') }}\", batch: 1, concurrency: 2}"
+COUNT = 12
 ENV = {"KEY": "any-secret-of-16-characters"}
 
 
@@ -29,7 +30,7 @@ def _queued(place: Place, people: int) -> None:
 
 
 def test_sigterm_finishes_what_is_under_way_releases_the_rest_and_ends_with_143(place: Place) -> None:
-    _queued(place, 30)
+    _queued(place, COUNT)
     with FaultServer([Rule(faults.slow_drip(0.3))]) as server:
         place.write(
             "rules/activate.yml", POLICY.replace("outbox: {type: file, path: outbox/messages.jsonl}", SLOW % server.url)
@@ -45,7 +46,7 @@ def test_sigterm_finishes_what_is_under_way_releases_the_rest_and_ends_with_143(
         assert process.returncode == 143
         assert json.loads(told)["error"]["type"] == "Terminated"
         first = dict(server.book.accepted)
-        assert 0 < len(first) < 30
+        assert 0 < len(first) < COUNT
         warehouse = place.connect()
         rows = warehouse.query(
             "SELECT message_id FROM activate.deliveries GROUP BY message_id HAVING MAX(CASE status WHEN 'claimed' THEN 0 ELSE 1 END) = 0"
@@ -56,4 +57,4 @@ def test_sigterm_finishes_what_is_under_way_releases_the_rest_and_ends_with_143(
             command, cwd=place.directory, env=env, capture_output=True, text=True, timeout=120, check=True
         )
         assert json.loads(again.stdout)["delivery"][0]["left"] == 0
-    assert sorted(server.book.accepted.values()) == [1] * 30
+    assert sorted(server.book.accepted.values()) == [1] * COUNT

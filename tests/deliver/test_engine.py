@@ -438,7 +438,8 @@ def test_the_table_of_paces_is_no_state_of_the_past(postgres_server: str) -> Non
 def test_no_secret_leaves_a_sync_either(tmp_path: Path) -> None:
     import pyarrow as pa
 
-    from activate.deliver.sync import Shipment, Sync, _Posted, _Told
+    from activate.deliver.audience_line import Told
+    from activate.deliver.sync import Shipment, Sync, _Posted
     from activate.destinations.base import Refusal, Verdict
     from activate.destinations.webhook import AudienceWebhook as Audience
 
@@ -454,7 +455,7 @@ def test_no_secret_leaves_a_sync_either(tmp_path: Path) -> None:
     sync = Sync(destination, Book(), shipment, None, lambda: None)  # type: ignore[arg-type]
     rows = pa.RecordBatch.from_pydict({"_seq": [1, 2]})
     verdict = Verdict("rejected", SECRET, f"{SECRET} is wrong", {1: Refusal("failed", "odd", f"with {SECRET}")})
-    sync._record(_Posted("upsert", (0, 2), 1, rows, []), [_Told(0, 2, verdict)])
+    sync._record(_Posted("upsert", (0, 2), 1, rows, []), [Told(0, 2, verdict)])
     sync.breaker.trip(f"{SECRET} is refused")
     assert written
     assert SECRET not in repr(written) + repr(sync.sent) + str(sync.breaker.reason)

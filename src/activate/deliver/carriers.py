@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
+from activate.deliver.audience_line import AudienceCarrier
 from activate.deliver.carry import InDoubt, NotTaken
 from activate.deliver.http import HttpCarrier
 from activate.deliver.objects import PartCarrier
-from activate.deliver.sync import AudienceCarrier
 from activate.deliver.tables import TableCarrier
 from activate.deliver.tokens import Tokens
 from activate.destinations.base import Destination, MembersRequest

@@ -17,54 +17,24 @@ from typing import Protocol, cast
 import pyarrow as pa
 from sqlglot import exp
 
+from activate.deliver.audience_line import AudienceCarrier, AudienceLine, Told, key_of
 from activate.deliver.carry import InDoubt, NotTaken, Refused
-from activate.deliver.hand_over import TRIES, Clock
-from activate.deliver.http import compressed, retry_after
-from activate.deliver.pace import Breaker, Pace
-from activate.deliver.scrub import Scrubber
-from activate.deliver.tokens import Tokens
-from activate.destinations.base import (
-    CHANGE,
-    MEMBER,
-    ROW,
-    USER_ID,
-    Changes,
-    Destination,
-    Pending,
-    Phase,
-    Refusal,
-    Request,
-    RowStatus,
-    Verdict,
-)
-from activate.providers.base import HttpAnswer, HttpRequest, Unusable
+from activate.deliver.hand_over import Clock
+from activate.deliver.pace import Pace
+from activate.destinations.base import CHANGE, MEMBER, ROW, USER_ID, Changes, Destination, Phase, Refusal, Verdict
+from activate.providers.base import Unusable
 from activate.warehouses.dialect import Dialect
 
 PAGE = 25_000
 _FIRST_PAGE = 5_000
 _AT_ONCE = 0.004  # seconds
 _PAGE_SECONDS = 10.0
-_ALL_REFUSED = 50
-TIME_IS_UP = "the time limit is up"
-_FIRST_BACKOFF, _LONGEST_WAIT, _LONGEST_JOB = 0.5, 60.0, 600.0
-# Answers that say "not now" of the destination, and nothing of the rows.
-_NOT_NOW = (408, 421, 425, 429, 503)
 PageRange = tuple[int, int]
 Wave = tuple[str, PageRange, int]
 """A page's phase, its range, and the number of the wave that it is sent in."""
 _NO_MORE: Iterator[Wave] = iter(())
 Progress = Callable[[str, int, int], None]
 """Told the audience's name, how many changes have been dealt with, and how many there are."""
-
-
-class AudienceCarrier(Protocol):
-    """One connection to a destination, used by one thread."""
-
-    def carry(self, request: Request) -> HttpAnswer | None:
-        """Hand one request over; raises NotTaken, InDoubt, Refused, or Unusable. No error quotes the request."""
-
-    def close(self) -> None:
-        """Give the connection back."""
 
 
 class Whole(AudienceCarrier, Protocol):
@@ -123,16 +93,6 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What became of a batch that began at `start` in its page: one verdict for all rows but some."""
-
-    start: int
-    count: int
-    verdict: Verdict
-    excused: bool = False
-
-
-@dataclass(frozen=True)
 class _Posted:
     """A page that is on its way."""
 
@@ -140,9 +100,9 @@ class _Posted:
     page: PageRange
     wave: int
     rows: pa.RecordBatch
-    lanes: list[Future[list[_Told]]]
+    lanes: list[Future[list[Told]]]
 
-    def wait(self) -> list[_Told]:
+    def wait(self) -> list[Told]:
         """What became of it, batch by batch."""
         return sorted((told for lane in self.lanes for told in lane.result()), key=lambda told: told.start)
 
@@ -159,21 +119,12 @@ class Sync:
         self._book = book
         self._shipment = shipment
         self._dialect = dialect
-        self._make_carrier = make_carrier
         self._clock = clock or Clock()
         self._progress = on_progress
-        self._deadline = deadline  # the clock's monotonic seconds; nothing is begun after it
-        limits = destination.limits
-        self._compresses = destination.abilities.compresses
-        self._scrub = Scrubber(destination)
-        self._pace = pace or Pace(limits.per_second, self._clock.monotonic, self._clock.sleep)
-        self.breaker = Breaker(max(5, 3 * limits.concurrency), self._scrub.text)
-        self._tokens = Tokens(destination, self._clock.monotonic, self._scrub.add)
-        self._count = threading.Lock()
-        self._alone, self._taken = 0, False
-        self._concurrency, self._threads = limits.concurrency, 1
-        self._own = threading.local()
-        self._carriers: list[AudienceCarrier] = []
+        self._line = AudienceLine(destination, make_carrier, self._clock, shipment.now, pace, deadline)
+        self.breaker = self._line.breaker
+        self._lock = threading.Lock()
+        self._concurrency, self._threads = destination.limits.concurrency, 1
         self.sent = Sent()
 
     def run(self) -> Sent:
@@ -184,8 +135,8 @@ class Sync:
             else:
                 self._in_pages()
         finally:
-            for carrier in self._carriers:
-                carrier.close()
+            self._line.close()
+        self.sent.requests = self._line.requests
         self.sent.error = self.sent.error or self.breaker.reason
         self.sent.stopped = self.breaker.stopped
         if self.sent.error is None and self.sent.stopped is None and set(self.sent.outcomes) == {"aborted"}:
@@ -195,12 +146,6 @@ class Sync:
     def stop(self) -> None:
         """Begin nothing more."""
         self.breaker.trip("the run was asked to stop")
-
-    def _is_over(self) -> bool:
-        """Whether nothing more is begun: the destination is left alone, or the time is up."""
-        if self._deadline is not None and self._clock.monotonic() >= self._deadline:
-            self.breaker.stop(TIME_IS_UP)
-        return self.breaker.is_open
 
     # -- page by page ---------------------------------------------------------------------------------------------
 
@@ -253,9 +198,9 @@ class Sync:
 
     def _next(self, waves: Iterator[Wave]) -> Wave | None:
         found = next(waves, None)
-        return None if found is None or self._is_over() else found
+        return None if found is None or self._line.is_over() else found
 
-    def _post(self, pool: ThreadPoolExecutor, phase: str, rows: pa.RecordBatch) -> list[Future[list[_Told]]]:
+    def _post(self, pool: ThreadPoolExecutor, phase: str, rows: pa.RecordBatch) -> list[Future[list[Told]]]:
         """Begin to post a page. Each thread takes one batch after the other: to be woken for each costs as much as HTTP.
 
         Where answers come at once, one thread does it all, for more would only wait for one another; each answer that takes
@@ -264,28 +209,28 @@ class Sync:
         size = self._destination.batch_of(_kind(phase))
         page = self._changes(phase, rows)
         starts = deque(range(0, rows.num_rows, size))
-        lanes: list[Future[list[_Told]]] = []
+        lanes: list[Future[list[Told]]] = []
 
-        def lane() -> list[_Told]:
-            told: list[_Told] = []
+        def lane() -> list[Told]:
+            told: list[Told] = []
             while True:
                 try:
                     start = starts.popleft()
                 except IndexError:
                     return told
                 began = self._clock.monotonic()
-                told += self._hand_over(page.slice(start, size), start)
+                told += self._line.hand_over(page.slice(start, size), start)
                 if len(lanes) < self._concurrency and self._clock.monotonic() - began > _AT_ONCE:
-                    with self._count:
+                    with self._lock:
                         self._threads = min(self._concurrency, len(lanes) + 1)
                         if starts and len(lanes) < self._threads and not self.breaker.is_open:
                             lanes.append(pool.submit(lane))
 
-        with self._count:
+        with self._lock:
             lanes += [pool.submit(lane) for _ in range(min(len(starts), self._threads))]
         return lanes
 
-    def _record(self, posted: _Posted, told: list[_Told], waves: Iterator[Wave] = _NO_MORE) -> Wave | None:
+    def _record(self, posted: _Posted, told: list[Told], waves: Iterator[Wave] = _NO_MORE) -> Wave | None:
         """Record a page's outcomes: the commonest status for all, the others row by row. No secret gets through.
 
         Claims the next of `waves` in the same statement, and returns it: each that is committed waits for the disk.
@@ -293,13 +238,13 @@ class Sync:
         told = [self._scrubbed(part) for part in told]
         weights: Counter[tuple[str, str | None, str | None]] = Counter()
         for part in told:
-            weights[_key(part)] += part.count - len(part.verdict.but)
+            weights[key_of(part)] += part.count - len(part.verdict.but)
         (status, code, error), _ = weights.most_common(1)[0]
         rows = posted.rows
         seqs = rows.column("_seq")
         refusals: list[tuple[int, str, str, str | None]] = []
         for part in told:
-            theirs = _key(part)
+            theirs = key_of(part)
             if theirs == (status, code, error) and not part.verdict.but:
                 continue
             for at in range(part.count):
@@ -312,8 +257,8 @@ class Sync:
         self._note(rows.num_rows, status, code, refusals)
         return claims
 
-    def _scrubbed(self, part: _Told) -> _Told:
-        verdict, hide = part.verdict, self._scrub
+    def _scrubbed(self, part: Told) -> Told:
+        verdict, hide = part.verdict, self._line.scrub
         if verdict.code is None and verdict.error is None and not verdict.but:
             return part
         but = {
@@ -365,185 +310,18 @@ class Sync:
         shipment = self._shipment
         return Changes(shipment.audience, shipment.run_id, _kind(phase), rows.select(rows.schema.names[1:]))
 
-    # -- one batch ------------------------------------------------------------------------------------------------
-
-    def _carrier(self) -> AudienceCarrier:
-        carrier: AudienceCarrier | None = getattr(self._own, "carrier", None)
-        if carrier is None:
-            carrier = self._own.carrier = self._make_carrier()
-            self._carriers.append(carrier)
-        return carrier
-
-    def _hand_over(self, changes: Changes, start: int, tries_left: int = TRIES) -> list[_Told]:
-        """Hand a batch over, again where it was not taken, in halves where some of its rows spoil it. Never raises."""
-        told = [_Told(start, len(changes), Verdict("failed", "destination_stopped"), excused=True)]
-        doubted = False
-        for attempt in range(TRIES):
-            if self._is_over():
-                break
-            found, wait = self._try_once(changes, start)
-            told = found
-            first = found[0]
-            if len(found) > 1 or wait is None or first.verdict.status in ("accepted", "rejected"):
-                break
-            doubted = doubted or first.verdict.status == "unknown"
-            if attempt < TRIES - 1:
-                self._clock.sleep(max(wait, self._clock.chance() * _FIRST_BACKOFF * 2**attempt))
-        if doubted:
-            told = [_doubtful(part) for part in told]
-        return self._try_rest(changes, told, tries_left) if tries_left > 1 else told
-
-    def _try_rest(self, changes: Changes, told: list[_Told], tries_left: int) -> list[_Told]:
-        """Of a batch that was taken but for some rows, hand those over again that failed; the others are done."""
-        first = told[0]
-        rest = [at for at, refusal in sorted(first.verdict.but.items()) if refusal.status == "failed"]
-        if len(told) > 1 or not rest or first.verdict.status != "accepted" or self.breaker.is_open:
-            return told
-        self._clock.sleep(self._clock.chance() * _FIRST_BACKOFF * 2 ** (TRIES - tries_left))
-        part = replace(changes, rows=changes.rows.take(pa.array(rest, pa.int64())))
-        but = {at: refusal for at, refusal in first.verdict.but.items() if at not in set(rest)}
-        for found in self._hand_over(part, 0, tries_left - 1):
-            for at in range(found.count):
-                status, code, error = _key(found)
-                odd = found.verdict.but.get(at) or Refusal(status, code or "", error)
-                if odd.status != "accepted":
-                    but[rest[found.start + at]] = odd
-        return [replace(first, verdict=Verdict(but=but))]
-
-    def _try_once(self, changes: Changes, start: int) -> tuple[list[_Told], float | None]:
-        """One request. The wait is what the destination asks for before another; None: nothing is left to try."""
-        count = len(changes)
-        try:
-            request = self._destination.build(changes, self._shipment.now)
-        except Exception as error:  # a row that cannot be put into a request spoils only itself
-            return self._halve(changes, start, f"cannot_build_{type(error).__name__}".lower()), None
-        try:
-            carrier = self._carrier()
-            answer = self._carry(carrier, request)
-            if self._destination.splits(answer):
-                self.breaker.succeeded()
-                return self._halve(changes, start, f"http_{answer.status}" if answer else "refused"), None
-            found = self._destination.read(answer, changes)
-            verdict = self._await(carrier, found, changes) if isinstance(found, Pending) else found
-        except Refused as error:
-            self.breaker.succeeded()
-            return self._halve(changes, start, error.code), None
-        except NotTaken as error:
-            self.breaker.failed(error.code)
-            return [_Told(start, count, Verdict("failed", error.code), excused=True)], 0.0
-        except InDoubt as error:
-            self.breaker.failed(error.code)
-            return [_Told(start, count, Verdict("unknown", error.code))], 0.0
-        except Unusable as error:
-            self.breaker.trip(str(error))
-            return [_Told(start, count, Verdict("failed", error.code), excused=True)], None
-        except Exception as error:  # a flaw in a destination's code must not leave claims without an outcome
-            self.breaker.trip(f"the destination's code failed ({type(error).__name__})")
-            return [_Told(start, count, Verdict("unknown", "internal_error"))], None
-        if verdict.halves and count > 1:
-            self.breaker.succeeded()
-            return [_doubtful(part) for part in self._halve(changes, start, verdict.code or "refused")], None
-        if verdict.status in ("accepted", "rejected") or verdict.but:
-            self._taken = self._taken or verdict.status == "accepted"
-            self.breaker.succeeded()
-        else:
-            self.breaker.failed(verdict.code or verdict.status)
-        if isinstance(found, Pending) and verdict.status == "unknown":
-            return [_Told(start, count, verdict)], None  # it was taken: to post it again would make a second job
-        excused = verdict.status == "failed" and answer is not None and answer.status in _NOT_NOW
-        return [_Told(start, count, verdict, excused)], self._asked_wait(answer)
-
-    def _carry(self, carrier: AudienceCarrier, request: Request) -> HttpAnswer | None:
-        self._pace.take()
-        with self._count:
-            self.sent.requests += 1
-        if isinstance(request, HttpRequest):
-            if self._compresses:
-                request = compressed(request)
-            posted_at = int(self._clock.now().replace(tzinfo=dt.UTC).timestamp())
-            request = self._destination.sign(self._tokens.authorize(request, posted_at, carrier.carry), posted_at)
-        answer = carrier.carry(request)
-        if answer is not None and self._tokens.outdated(answer):
-            raise NotTaken("token_outdated")
-        return answer
-
-    def _await(self, carrier: AudienceCarrier, found: Pending, changes: Changes) -> Verdict:
-        """Do the rest of the work, and ask for a job until it is done.
-
-        A job that was taken and of which is never told how it ended is in doubt, unless its destination says otherwise.
-        """
-        began, wait = self._clock.monotonic(), found.seconds
-        if found.request is None:
-            return Verdict("unknown", "no_job", "the service works on it, but names no job to ask for")
-        while self._clock.monotonic() - began < (_LONGEST_JOB if found.patience is None else found.patience):
-            if found.step and self.breaker.is_open:
-                raise NotTaken("destination_stopped")  # the work was begun, and is not done
-            self._clock.sleep(wait)
-            wait = min(max(_FIRST_BACKOFF, 2 * wait), _LONGEST_WAIT)
-            try:
-                answer = self._carry(carrier, found.request)
-                if answer is None or answer.status in _NOT_NOW:
-                    wait = max(wait, self._asked_wait(answer))
-                    continue
-                if answer.status >= 300 and not found.step:
-                    return Verdict("unknown", f"job_http_{answer.status}", but=found.but)
-                told = self._destination.resume(found, answer, changes)
-            except (NotTaken, InDoubt):
-                continue  # the question was lost, not the job; and a step may be posted again
-            except Unusable as error:
-                if found.step:
-                    raise
-                return Verdict("unknown", error.code, but=found.but)
-            if isinstance(told, Verdict):
-                return told
-            found, wait = told, told.seconds
-        return replace(found.otherwise, but={**found.but, **found.otherwise.but})
-
-    def _asked_wait(self, answer: HttpAnswer | None) -> float:
-        if answer is None or answer.status < 300:
-            return 0.0
-        asked = self._destination.asked_wait(answer, self._clock.now())
-        if asked is None:
-            asked = retry_after(answer.headers, self._clock.now())
-        if asked is None:
-            return 0.0
-        if asked > _LONGEST_WAIT:
-            self.breaker.trip(f"the destination asks us to wait {asked:.0f} seconds")
-            return 0.0
-        self._pace.pause(asked)
-        return asked
-
-    def _halve(self, changes: Changes, start: int, code: str) -> list[_Told]:
-        if len(changes) == 1:
-            self._refused_alone(code)
-            return [_Told(start, 1, Verdict("rejected", code))]
-        middle = len(changes) // 2
-        first = self._hand_over(changes.slice(0, middle), start)
-        return first + self._hand_over(changes.slice(middle, len(changes) - middle), start + middle)
-
-    def _refused_alone(self, code: str) -> None:
-        """Where one row after the other is refused and none was ever taken, the rows are not to blame."""
-        with self._count:
-            self._alone += 1
-            alone, taken = self._alone, self._taken
-        if alone >= _ALL_REFUSED and not taken:
-            self.breaker.trip(
-                f"the destination refuses every row ({code}): look at the mapping, then `dbt-activate retry`"
-            )
-
     # -- as a whole -----------------------------------------------------------------------------------------------
 
     def _as_a_whole(self) -> None:
         """Claim everything, hand it over in pages, and record it when it is published."""
-        carrier = self._make_carrier()
-        self._carriers.append(carrier)
+        carrier = self._line.carrier()
         waves = list(self._waves(PAGE))
         for phase, page, wave in waves:
             self._book.claim(phase, page, wave)
         verdict = self._publish(cast("Whole", carrier), waves)
         for phase, page, wave in waves:
             rows = self._book.rows(phase, page, {})
-            told = _Told(0, rows.num_rows, verdict, excused=verdict.status == "failed")
+            told = Told(0, rows.num_rows, verdict, excused=verdict.status == "failed")
             self._record(_Posted(phase, page, wave, rows, []), [told])
 
     def _publish(self, carrier: Whole, waves: list[tuple[str, PageRange, int]]) -> Verdict:
@@ -554,13 +332,13 @@ class Sync:
             pages = [(phase, page) for phase, page, _ in waves]
         try:
             for phase, page in pages:
-                if self._is_over():
+                if self._line.is_over():
                     raise NotTaken("stopped")
                 rows = self._book.rows(phase, page, self._columns(phase))
-                self._carry(carrier, self._destination.build(self._changes(phase, rows), self._shipment.now))
+                self._line.carry(carrier, self._destination.build(self._changes(phase, rows), self._shipment.now))
             if not pages:
                 # The last member has left: an empty set is published, not none.
-                self._carry(
+                self._line.carry(
                     carrier, self._destination.build(self._changes("replace", self._nothing()), self._shipment.now)
                 )
             carrier.finish()
@@ -587,18 +365,3 @@ def _kind(phase: str) -> Phase:
 def _untold(field: exp.Expr) -> exp.Expr:
     """Null, with the field's type."""
     return exp.Case(ifs=[exp.If(this=exp.false(), true=field)])
-
-
-def _doubtful(part: _Told) -> _Told:
-    """What became of rows of which an earlier try may have been taken: a later one that was not says nothing of them."""
-    but = {at: Refusal("unknown", odd.code) if odd.status == "failed" else odd for at, odd in part.verdict.but.items()}
-    status = "unknown" if part.verdict.status == "failed" else part.verdict.status
-    return replace(part, verdict=replace(part.verdict, status=status, but=but), excused=False)
-
-
-def _key(part: _Told) -> tuple[RowStatus, str | None, str | None]:
-    """How a batch's rows are recorded. What failed because the destination was down uses up no attempt."""
-    status: RowStatus = part.verdict.status
-    if part.excused and status == "failed":
-        status = "aborted"
-    return status, part.verdict.code, part.verdict.error
