@@ -276,7 +276,9 @@ def _explain(args: argparse.Namespace) -> int:
         _print_json(story)
     else:
         show_story(make_console(sys.stdout), story)
-    return 0
+    # The story of a campaign that nobody knows says so, with the nearest name; a script is to notice as well.
+    unknown = any(found.absence and found.absence.why == "campaign_unknown" for found in story.campaigns)
+    return SettingsError.exit_code if unknown else 0
 
 
 def _preview(args: argparse.Namespace) -> int:

@@ -115,6 +115,13 @@ def test_commands_follow_one_another_as_processes(place: Place) -> None:
     assert "sent by push" in story.stdout
 
 
+def test_a_campaign_that_nobody_knows_is_told_with_the_nearest_name(place: Place) -> None:
+    busy(place)
+    [story] = place.json("explain", "ann", "--campaign", "abandoned_carts", code=3)["campaigns"]
+    assert story["absence"]["why"] == "campaign_unknown"
+    assert "'abandoned_cart'" in story["absence"]["change"]
+
+
 def test_the_same_instant_again_changes_nothing(place: Place) -> None:
     busy(place)
     first = place.json("run", "--now", f"{TICK}")
