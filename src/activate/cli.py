@@ -279,7 +279,9 @@ def _reconcile(parser: argparse.ArgumentParser) -> None:
 
 def _undo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "run_id", metavar="RUN", help="the run id of a sync (`status` shows the last one's, audience_syncs all)"
+        "run_id",
+        metavar="RUN",
+        help="the run id of a sync (`status --json` shows each audience's last, the table audience_syncs all)",
     )
     _now(parser, "record")
     parser.add_argument("--apply", action="store_true", help="send it, and put the audience on hold")
