@@ -1,4 +1,4 @@
-"""`dbt-activate demo`, for real: a shop, its models, two days with a tick every other hour, and what may not happen in them."""
+"""`dbt-activate demo`, for real: a shop, its models, two days with a tick every third hour, and what may not happen in them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Demo(NamedTuple):
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, warm_dbt: WarmDbt) -> Demo:
     printed = io.StringIO()
-    result = run_demo(tmp_path_factory.mktemp("demo"), days=2, people=700, console=Console(file=printed, width=100))
+    result = run_demo(tmp_path_factory.mktemp("demo"), days=2, every_hours=3, people=700, console=Console(file=printed, width=100))
     lines = [
         json.loads(line)
         for file in sorted((result.project_dir / "outbox").glob("*.jsonl"))
@@ -43,11 +43,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory, warm_dbt: WarmDbt) -> Demo:
     return Demo(result, printed.getvalue(), lines)
 
 
-def test_every_second_hour_of_the_days_was_decided(demo: Demo) -> None:
+def test_every_third_hour_of_the_days_was_decided(demo: Demo) -> None:
     instants = [now for (now,) in demo.ask("SELECT now FROM activate.runs WHERE status = 'decided' ORDER BY now")]
-    assert len(instants) == demo.result.ticks == 24
+    assert len(instants) == demo.result.ticks == 16
     assert instants[0] == dt.datetime(2026, 11, 1)
-    assert instants[-1] == dt.datetime(2026, 11, 2, 22)
+    assert instants[-1] == dt.datetime(2026, 11, 2, 21)
 
 
 def test_every_message_is_in_the_outbox_once(demo: Demo) -> None:

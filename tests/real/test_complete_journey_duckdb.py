@@ -33,12 +33,12 @@ def _replayed(
 
 
 class TestDay(Proof, TamperProof):
-    """24 hourly ticks and one, over the end of summer time in America, on all there is of the year before them."""
+    """12 hourly ticks and one, over the end of summer time in America, on all there is of the year before them."""
 
     @pytest.fixture(scope="class")
     def replayed(self, tmp_path_factory: pytest.TempPathFactory, warm_dbt: WarmDbt) -> Iterator[Replayed]:
-        first, last = dt.datetime(2017, 11, 5), dt.datetime(2017, 11, 6)
-        with _replayed(tmp_path_factory, "grocer, one day", first, last, run_dbt=warm_dbt.run) as done:
+        first, last = dt.datetime(2017, 11, 5, 6), dt.datetime(2017, 11, 5, 18)
+        with _replayed(tmp_path_factory, "grocer, half a day", first, last, run_dbt=warm_dbt.run) as done:
             yield done
 
 
