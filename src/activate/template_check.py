@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
-from jinja2 import TemplateAssertionError, TemplateNotFound, TemplateSyntaxError, meta, nodes
+from jinja2 import DictLoader, TemplateAssertionError, TemplateNotFound, TemplateSyntaxError, meta, nodes
 
 from activate.errors import ActivateError, nearest
 from activate.sandbox import ROWS, Sandbox
 
+# Reads and compiles as every sandbox does; it has no folder.
+_READER = Sandbox(DictLoader({}), autoescape=False)
 _BY_ATTRIBUTE = ("attr", "map", "selectattr", "rejectattr", "groupby", "sort", "unique", "sum", "min", "max")
 
 
@@ -42,17 +45,23 @@ class TemplateInfo:
 
 @dataclass
 class Source:
-    """One file of a template: itself, a parent that it extends (`in_chain`), or one that it includes or imports."""
+    """One file of a template: itself, a parent that it extends (`in_chain`), or one that it includes or imports.
+
+    Files of one text share what is in here, so nothing of it is changed once it is read.
+    """
 
     name: str
     tree: nodes.Template
-    in_chain: bool
+    in_chain: bool = False
     parent: str | None = None
     prelude: bool = False
     blocks: list[str] = field(default_factory=list)
     exported: set[str] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
     abort_reasons: set[str] = field(default_factory=set)
+    undeclared: set[str] = field(default_factory=set)
+    fields: set[tuple[str, str]] = field(default_factory=set)
+    whole: set[str] = field(default_factory=set)
 
 
 def check(environment: Sandbox, name: str, known: frozenset[str]) -> tuple[TemplateInfo, list[Source]]:
@@ -85,12 +94,11 @@ def examine(
     fields: set[tuple[str, str]] = set()
     whole: set[str] = set()
     for source in sources:
-        undeclared = _undeclared(source.tree) - exported
+        undeclared = source.undeclared - exported - environment.globals.keys()
         mistakes += _name_mistakes(source, undeclared, known)
         names |= undeclared
-        used, entire = _fields(source.tree)
-        fields |= used
-        whole |= entire
+        fields |= source.fields
+        whole |= source.whole
     info = TemplateInfo(name, frozenset(fields), frozenset(names), tuple(outermost.blocks), frozenset(whole))
     return info, sources, mistakes
 
@@ -115,23 +123,30 @@ def _read(
         raise TemplateMistake(line, f"there is no template {name!r} in rules/templates{hint}", asked_by) from None
     except UnicodeDecodeError:
         raise TemplateMistake(1, "the file is not UTF-8 text", name) from None
+    source, found = _understood(text, name)
+    mistakes += found
+    return replace(source, in_chain=in_chain)
+
+
+@lru_cache(maxsize=512)  # a layout is read for each template that extends it, and a project is checked twice
+def _understood(text: str, name: str) -> tuple[Source, tuple[TemplateMistake, ...]]:
     try:
-        tree = environment.parse(text, name)
-        source = Source(name, tree, in_chain)
-        found = list(_tree_mistakes(environment, source))
-        mistakes += found
+        source = Source(name, _READER.parse(text, name))
+        found = tuple(_tree_mistakes(source))
         if not found:  # a filter that does not exist would be told a second time
-            environment.compile(text, name)
+            _READER.compile(text, name)
     except TemplateSyntaxError as error:
         raise TemplateMistake(error.lineno, error.message or "syntax error", name) from None
     except RecursionError:
         raise TemplateMistake(1, "the template is nested too deeply", name) from None
     _outline(source)
-    return source
+    source.undeclared = _undeclared(source.tree)
+    source.fields, source.whole = _fields(source.tree)
+    return source, found
 
 
 def _outline(source: Source) -> None:
-    """Fill in what stands at the top of the file."""
+    """Fill in what stands at the top of the file, and which words it uses."""
     for node in source.tree.body:
         if isinstance(node, nodes.Block):
             source.blocks.append(node.name)
@@ -144,14 +159,15 @@ def _outline(source: Source) -> None:
             if next(node.find_all(nodes.Block), None):
                 raise TemplateMistake(node.lineno, "a block cannot stand inside a condition or a loop", source.name)
         source.exported |= _exported(node)
-    source.words |= {name.name for name in source.tree.find_all(nodes.Name)}
-    source.words |= {found.attr for found in source.tree.find_all(nodes.Getattr)}
-    for item in source.tree.find_all(nodes.Getitem):
-        if isinstance(item.arg, nodes.Const) and isinstance(item.arg.value, str):
-            source.words.add(item.arg.value)
-    for call in source.tree.find_all(nodes.Call):
-        if isinstance(call.node, nodes.Name) and call.node.name == "abort":
-            constants = [argument.value for argument in call.args if isinstance(argument, nodes.Const)]
+    for found in source.tree.find_all(nodes.Node):
+        if isinstance(found, nodes.Name):
+            source.words.add(found.name)
+        elif isinstance(found, nodes.Getattr):
+            source.words.add(found.attr)
+        elif isinstance(found, nodes.Getitem) and isinstance(found.arg, nodes.Const):
+            source.words |= {found.arg.value} if isinstance(found.arg.value, str) else set()
+        elif isinstance(found, nodes.Call) and isinstance(found.node, nodes.Name) and found.node.name == "abort":
+            constants = [argument.value for argument in found.args if isinstance(argument, nodes.Const)]
             source.abort_reasons |= {value for value in constants if isinstance(value, str)}
 
 
@@ -206,7 +222,7 @@ def _stray_text(source: Source) -> Iterator[TemplateMistake]:
                 yield TemplateMistake(part.lineno, "text outside the blocks would not be sent", source.name)
 
 
-def _tree_mistakes(environment: Sandbox, source: Source) -> Iterator[TemplateMistake]:
+def _tree_mistakes(source: Source) -> Iterator[TemplateMistake]:
     for node in source.tree.find_all(nodes.Node):
         if isinstance(node, nodes.Getattr):
             yield from _private(node.attr, node.lineno, source.name)
@@ -215,11 +231,11 @@ def _tree_mistakes(environment: Sandbox, source: Source) -> Iterator[TemplateMis
         elif isinstance(node, nodes.Name):
             yield from _private(node.name, node.lineno, source.name)
         elif isinstance(node, nodes.Filter | nodes.Test):
-            yield from _call_mistakes(environment, node, source.name)
+            yield from _call_mistakes(node, source.name)
 
 
-def _call_mistakes(environment: Sandbox, node: nodes.Filter | nodes.Test, file: str) -> Iterator[TemplateMistake]:
-    kind, allowed = ("filter", environment.filters) if isinstance(node, nodes.Filter) else ("test", environment.tests)
+def _call_mistakes(node: nodes.Filter | nodes.Test, file: str) -> Iterator[TemplateMistake]:
+    kind, allowed = ("filter", _READER.filters) if isinstance(node, nodes.Filter) else ("test", _READER.tests)
     if node.name not in allowed:
         yield TemplateMistake(node.lineno, f"there is no {kind} {node.name!r}{nearest(node.name, allowed)}", file)
     if node.name in _BY_ATTRIBUTE:

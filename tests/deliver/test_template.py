@@ -302,6 +302,19 @@ def test_a_mistake_in_an_included_file_names_that_file(bench: Bench) -> None:
     assert (raised.value.file, raised.value.line) == ("part.j2", 2)
 
 
+def test_a_part_is_read_for_each_of_its_users_and_anew_when_it_has_changed(bench: Bench) -> None:
+    user = "{% include 'part.j2' %}{{ profile.last_name }}"
+    bench.write("part.j2", "{{ profile.first_name }}")
+    assert bench.inspect(user).fields == {("profile", "first_name"), ("profile", "last_name")}
+    assert inspect_template(bench.folder / "part.j2").fields == {("profile", "first_name")}
+    bench.write("part.j2", "{% set last = profile.points %}{{ last }}")
+    assert bench.inspect(user).fields == {("profile", "points"), ("profile", "last_name")}
+    bench.write("part.j2", "{{ nope }}")
+    for file in ("t.email.j2", "part.j2"):
+        with pytest.raises(TemplateMistake, match="'nope' is not known"):
+            inspect_template(bench.folder / file)
+
+
 def test_a_file_that_is_no_text_is_a_mistake(bench: Bench) -> None:
     bench.write("t.email.j2", "").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TemplateMistake, match="not UTF-8"):

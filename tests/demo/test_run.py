@@ -34,7 +34,9 @@ class Demo(NamedTuple):
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory, warm_dbt: WarmDbt) -> Demo:
     printed = io.StringIO()
-    result = run_demo(tmp_path_factory.mktemp("demo"), days=2, every_hours=3, people=700, console=Console(file=printed, width=100))
+    result = run_demo(
+        tmp_path_factory.mktemp("demo"), days=2, every_hours=3, people=700, console=Console(file=printed, width=100)
+    )
     lines = [
         json.loads(line)
         for file in sorted((result.project_dir / "outbox").glob("*.jsonl"))
