@@ -21,9 +21,9 @@ $(BIN)/.installed-dev: pyproject.toml
 demo: $(BIN)/.installed
 	$(BIN)/dbt-activate demo
 
-## All tests but the slow ones, on two cores; PostgreSQL's server binaries must be installed.
+## All tests but the slow ones; PostgreSQL's server binaries must be installed. Three for two cores: many wait for a server or a process.
 test: $(BIN)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 test-slow: $(BIN)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow --timeout 7200

@@ -41,7 +41,8 @@ def ran(launched_shop: Path, migrated_home: Path, tmp_path_factory: pytest.TempP
         gateway.refusals = 1
         airflow.send_by(gateway)
         airflow.edit(r"timedelta\(seconds=30\)", "timedelta(seconds=1)")
-        printed = airflow.run_dag("activation", DATE, project_dir=str(shop.directory), now=LATER.isoformat())
+        conf = {"project_dir": str(shop.directory), "now": LATER.isoformat(), "target": "duckdb"}
+        printed = airflow.run_dag("activation", DATE, **conf)
         yield Ran(airflow, gateway, shop, printed)
 
 

@@ -129,7 +129,7 @@ people = st.builds(
 
 
 @given(line=lines, crowd=st.lists(people, min_size=1, max_size=6))
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 def test_on_duckdb(world: World, line: dict[str, Any], crowd: list[Person]) -> None:
     agree(world, line, crowd)
 

@@ -117,8 +117,8 @@ def _accepted(warehouse: Warehouse, schema: str) -> list[tuple[str, int]]:
 def show(console: Console, result: DemoResult) -> None:
     """Print the table per campaign, the timings and what to try next."""
     last = result.end - dt.timedelta(days=1)
-    often = "hourly" if result.every_hours == 1 else f"{result.every_hours}-hourly"
-    title = f"{result.ticks} {often} ticks, from {result.start:%A %d %B} to {last:%A %d %B %Y}"
+    often = "hour" if result.every_hours == 1 else f"{result.every_hours} hours"
+    title = f"{result.ticks} ticks, one every {often}, from {result.start:%A %d %B} to {last:%A %d %B %Y}"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("campaign", no_wrap=True, min_width=15)
     for name in ("entered", "sent", "deferred", "withheld"):
