@@ -336,12 +336,13 @@ def test_an_option_is_told_on_its_own_line(shop: Shop, lines: list[str], said: s
 @pytest.mark.parametrize(
     ("secret", "said"),
     [
+        ("{{ var('KEY') }}", "'secret' uses 'var', which is not known; write \"{{ env_var('NAME') }}\"; did you mean 'env_var'?"),
         ("{{ env_vr('KEY') }}", "'secret' uses 'env_vr', which is not known; write \"{{ env_var('NAME') }}\"; did you mean 'env_var'?"),
         ("{{ env_var('KEY' }}", "'secret' cannot be read as a template; write \"{{ env_var('NAME') }}\""),
         ("{{ env_var('KEY') | as_txt }}", "'secret' cannot be read as a template; write \"{{ env_var('NAME') }}\""),
         ("{{ env_var('KEY', 'x') | as_text }}", None),
     ],
-    ids=["name", "form", "filter", "right"],
+    ids=["var", "name", "form", "filter", "right"],
 )  # fmt: skip
 def test_what_can_never_be_filled_in_is_told_without_the_secrets(shop: Shop, secret: str, said: str | None) -> None:
     text = (shop.directory / POLICY).read_text()

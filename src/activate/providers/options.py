@@ -20,8 +20,8 @@ _SECRET_NAME = re.compile(
 )  # fmt: skip
 _NO_SECRET_NAME = re.compile(r"(file|filename|path)$", re.IGNORECASE)
 _NO_SECRETS = ("anon", "browser", "cache", "cloud", "google_default")
-# What dbt's profiles.yml knows beside Jinja's own words (activate.settings gives them their meaning).
-_FUNCTIONS = ("env_var", "var")
+# What a section may use beside Jinja's own words (activate.settings gives them their meaning); dbt's `var` is for profiles.yml.
+_FUNCTIONS = ("env_var",)
 _FILTERS = ("as_text", "as_number", "as_bool", "as_native")
 _PASSWORD_IN_ADDRESS = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/@:\s]*:[^/@\s]+@")
 
