@@ -6,13 +6,17 @@ import datetime as dt
 import email
 import email.policy
 import json
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from activate.deliver.hand_over import Clock, Line
+from activate.providers import mail
 from activate.providers.base import Advice, HttpAnswer, HttpRequest, MailRequest, Outgoing, Unusable
-from activate.providers.mail import Mail, ascii_address, mailbox
+from activate.providers.mail import Mail, ascii_address, mailbox, one_line
 from activate.providers.registry import PROVIDERS, create
 from activate.providers.unsubscribe import read_token
 from tests.providers.vendors import SECRET, peer
@@ -81,6 +85,19 @@ def request(kind: str, *batch: Outgoing, **options: Any) -> HttpRequest:
 )
 def test_an_address_is_handed_over_in_ascii_or_not_at_all(address: str, handed_over: str | None) -> None:
     assert ascii_address(address) == handed_over
+
+
+@given(
+    st.text(st.sampled_from("aZ09.-_@+ é\n\u200b") | st.characters(), max_size=12).map(
+        lambda text: text + "@b.c" * (len(text) % 2)
+    )
+)
+def test_the_quick_way_and_the_whole_way_agree(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        quick = ascii_address(text)
+        patch.setattr(mail, "_PLAIN_ADDRESS", re.compile("(?!)"))
+        assert ascii_address(text) == quick
+    assert one_line(text) == re.sub(r"[\s\x00-\x1f\x7f\x85\u2028\u2029]+", " ", text).strip()
 
 
 @pytest.mark.parametrize("kind", MAILERS)

@@ -13,6 +13,8 @@ from activate.providers.options import Option
 from activate.providers.unsubscribe import make_token
 
 _ADDRESS = re.compile(r"[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]{1,64}@[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]{1,255}")
+# What nearly all addresses are: nothing is to be encoded, and no label is empty or too long.
+_PLAIN_ADDRESS = re.compile(r"[\w!#$%&'*+\-/=?^`{|}~.]{1,64}@(?:[A-Za-z0-9\-]{1,63}\.)*[A-Za-z0-9\-]{1,63}", re.ASCII)
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f\x85\u2028\u2029]+")
 _SPECIAL = re.compile(r"[^\w !#$%&'*+\-/=?^`{|}~]")
 _LONGEST_ADDRESS = 254  # RFC 5321, 4.5.3.1.3: a path of 256 octets, with its brackets
@@ -65,6 +67,8 @@ AS_MAIL = "Blocks of a template, what is rejected before it is sent, and one-cli
 
 def ascii_address(address: str) -> str | None:
     """The address with its domain in ASCII (IDNA 2008), or None for one that plain SMTP cannot carry."""
+    if len(address) <= _LONGEST_ADDRESS and _PLAIN_ADDRESS.fullmatch(address):
+        return address
     if not _ADDRESS.fullmatch(address):
         return None
     local, _, domain = address.rpartition("@")
@@ -83,6 +87,8 @@ def ascii_address(address: str) -> str | None:
 
 def one_line(text: str) -> str:
     """A text as a header may have it: a line break in it would begin another header."""
+    if text.isprintable() and "  " not in text:  # then it has no white space but single blanks
+        return text.strip(" ")
     return _SPACE.sub(" ", text).strip()
 
 
@@ -160,7 +166,7 @@ class Mail(Provider):
 
     def one_click(self, message: Outgoing) -> dict[str, str]:
         """The headers of one-click unsubscribe (RFC 8058); none for transactional mail, or where none is set up."""
-        if message.message_class != "marketing":
+        if message.message_class != "marketing" or not self.options["unsubscribe_url"]:
             return {}
         url = self.extras(message.user_id, message.channel).get("unsubscribe_url")
         post = {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
