@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from activate.campaign import Campaign
 from activate.compile.clock import opening, zones
@@ -240,6 +241,7 @@ def engine(path: Path, profile: bool = False) -> dict[str, object]:
     """One tick of the engine, decisions and messages recorded."""
     warehouse = DuckDB.open(str(path), settings={"memory_limit": "3GB", "threads": "2"})
     times: list[tuple[float, str]] = []
+    pa.array([""])  # loads what pyarrow wants for its first array, pandas where it is installed
     began = time.perf_counter()
     tick = decide(
         warehouse, make_project(), NOW, on_progress=lambda _d, _t, name: times.append((time.perf_counter(), name))

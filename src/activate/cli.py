@@ -464,7 +464,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without UTF-8 shows `?`
     try:
         with _stopping():
-            code = _dispatch(words)
+            code = _dispatch(words, own_process=argv is None)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -506,7 +506,7 @@ def _stopping() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _dispatch(words: list[str]) -> int:
+def _dispatch(words: list[str], own_process: bool) -> int:
     parser = build_parser()
     args = parser.parse_args(words)
     if args.version:
@@ -517,7 +517,29 @@ def _dispatch(words: list[str]) -> int:
         return 0
     from activate import commands  # noqa: PLC0415  # everything heavy hangs on this
 
+    if own_process:
+        _look_for_no_pandas()
     return commands.execute(args)
+
+
+def _look_for_no_pandas() -> None:
+    """Where pandas is installed, pyarrow loads it for its first array: half a second, of which nothing here has any use.
+
+    Only a process of our own does without. pyarrow looks for it again when somebody asks for a DataFrame.
+    """
+    import pyarrow as pa  # noqa: PLC0415  # loaded by the commands
+
+    class Refusal:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "pandas":
+                raise ImportError
+
+    refusal = Refusal()
+    sys.meta_path.insert(0, refusal)
+    try:
+        pa.array([""])
+    finally:
+        sys.meta_path.remove(refusal)
 
 
 def _tell(as_json: bool, kind: str, message: str, code: int, error: Exception | None = None) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,18 @@ def test_commands_follow_one_another_as_processes(place: Place) -> None:
     story = place.process("explain", "ann")
     assert (story.returncode, story.stderr) == (0, "")
     assert "sent by push" in story.stdout
+
+
+def test_a_process_of_its_own_does_without_pandas_until_somebody_asks_for_it(place: Place) -> None:
+    pytest.importorskip("pandas")
+    busy(place)
+    program = (
+        "import sys; from activate.cli import main; code = main(); had = 'pandas' in sys.modules; import pyarrow as pa; "
+        "print(code, had, pa.table({'a': [1, 2]}).to_pandas().shape, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", program, "run", "--now", f"{TICK}", "--quiet"]
+    done = subprocess.run(command, cwd=place.directory, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stderr == "0 False (2, 1)\n"
 
 
 def test_a_campaign_that_nobody_knows_is_told_with_the_nearest_name(place: Place) -> None:
