@@ -11,8 +11,8 @@ from typing import Protocol
 import pyarrow as pa
 
 from activate.deliver.carry import InDoubt, NotTaken, Refused
-from activate.deliver.hand_over import TRIES, Clock
-from activate.deliver.http import compressed, retry_after
+from activate.deliver.hand_over import LONGEST_WAIT, TRIES, Clock, heed
+from activate.deliver.http import compressed
 from activate.deliver.pace import Breaker, Pace
 from activate.deliver.scrub import Scrubber
 from activate.deliver.tokens import Tokens
@@ -21,7 +21,7 @@ from activate.providers.base import HttpAnswer, HttpRequest, Unusable
 
 TIME_IS_UP = "the time limit is up"
 _ALL_REFUSED = 50
-_FIRST_BACKOFF, _LONGEST_WAIT, _LONGEST_JOB = 0.5, 60.0, 600.0
+_FIRST_BACKOFF, _LONGEST_JOB = 0.5, 600.0
 # Answers that say "not now" of the destination, and nothing of the rows.
 _NOT_NOW = (408, 421, 425, 429, 503)
 
@@ -198,7 +198,7 @@ class AudienceLine:
             if found.step and self.breaker.is_open:
                 raise NotTaken("destination_stopped")  # the work was begun, and is not done
             self._clock.sleep(wait)
-            wait = min(max(_FIRST_BACKOFF, 2 * wait), _LONGEST_WAIT)
+            wait = min(max(_FIRST_BACKOFF, 2 * wait), LONGEST_WAIT)
             try:
                 answer = self.carry(carrier, found.request)
                 if answer is None or answer.status in _NOT_NOW:
@@ -219,18 +219,7 @@ class AudienceLine:
         return replace(found.otherwise, but={**found.but, **found.otherwise.but})
 
     def _asked_wait(self, answer: HttpAnswer | None) -> float:
-        if answer is None or answer.status < 300:
-            return 0.0
-        asked = self._destination.asked_wait(answer, self._clock.now())
-        if asked is None:
-            asked = retry_after(answer.headers, self._clock.now())
-        if asked is None:
-            return 0.0
-        if asked > _LONGEST_WAIT:
-            self.breaker.trip(f"the destination asks us to wait {asked:.0f} seconds")
-            return 0.0
-        self._pace.pause(asked)
-        return asked
+        return heed(answer, self._destination, "destination", self._clock, self._pace, self.breaker)
 
     def _halve(self, changes: Changes, start: int, code: str) -> list[Told]:
         if len(changes) == 1:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from activate.deliver.batches import request_for
 from activate.deliver.carry import Carrier, InDoubt, NotTaken, Refused
@@ -30,7 +30,7 @@ from activate.providers.base import (
 
 TRIES = 4
 _FIRST_BACKOFF = 0.5
-_LONGEST_WAIT = 60.0
+LONGEST_WAIT = 60.0
 _OVERLOADED = (408, 429, 503)
 
 
@@ -56,6 +56,29 @@ class Clock:
             until.wait(seconds)
         else:
             self.sleep(seconds)
+
+
+class Asking(Protocol):
+    """A provider or a destination: what one of its answers may ask for in its own way."""
+
+    def asked_wait(self, answer: HttpAnswer, at: dt.datetime) -> float | None:
+        """Seconds, or None."""
+
+
+def heed(answer: object, of: Asking, kind: str, clock: Clock, pace: Pace, breaker: Breaker) -> float:
+    """Pause as an answer asks us to, and return the seconds; who asks for more than a minute is left alone for this run."""
+    if not isinstance(answer, HttpAnswer) or answer.status < 300:
+        return 0.0
+    asked = of.asked_wait(answer, clock.now())
+    if asked is None:
+        asked = retry_after(answer.headers, clock.now())
+    if asked is None:
+        return 0.0
+    if asked > LONGEST_WAIT:
+        breaker.trip(f"the {kind} asks us to wait {asked:.0f} seconds")
+        return 0.0
+    pace.pause(asked)
+    return asked
 
 
 class Handed(NamedTuple):
@@ -150,7 +173,9 @@ class Line:
         except Exception as error:
             return self._without_answer(batch, error)
         self._note(outcomes)
-        return Handed(_complete(outcomes, batch)), self._asked_wait(answer)
+        return Handed(_complete(outcomes, batch)), heed(
+            answer, self.provider, "provider", self.clock, self.pace, self.breaker
+        )
 
     def _post(self, carrier: Carrier, request: Request) -> Answer:
         if isinstance(request, HttpRequest):
@@ -188,20 +213,6 @@ class Line:
             self.breaker.succeeded()
         elif outcomes:
             self.breaker.failed(outcomes[0].error_code or outcomes[0].status)
-
-    def _asked_wait(self, answer: Answer) -> float:
-        if not isinstance(answer, HttpAnswer) or answer.status < 300:
-            return 0.0
-        asked = self.provider.asked_wait(answer, self.clock.now())
-        if asked is None:
-            asked = retry_after(answer.headers, self.clock.now())
-        if asked is None:
-            return 0.0
-        if asked > _LONGEST_WAIT:
-            self.breaker.trip(f"the provider asks us to wait {asked:.0f} seconds")
-            return 0.0
-        self.pace.pause(asked)
-        return asked
 
     def _halve(self, carrier: Carrier, batch: Sequence[Outgoing], at: dt.datetime, code: str) -> Handed:
         if len(batch) == 1:
