@@ -4,7 +4,8 @@
     /tmp/dlt/bin/python benchmarks/peer_dlt.py FILE URL BATCH [rows|messages|sendgrid]
 
 `rows` posts batches of the rows as they are, `messages` batches of messages that two compiled Jinja2 templates write for
-each person, `sendgrid` batches of SendGrid's personalizations with one text (dlt has no destination for SendGrid). Prints the seconds of the whole pipeline (extract, normalise, load), then of its load step alone.
+each person, `sendgrid` batches of SendGrid's personalizations with one text (dlt has no destination for SendGrid).
+Prints the seconds of the whole pipeline (extract, normalise, load), then of its load step alone.
 """
 
 from __future__ import annotations

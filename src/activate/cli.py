@@ -515,31 +515,11 @@ def _dispatch(words: list[str], own_process: bool) -> int:
     if args.verb is None:
         parser.print_help()
         return 0
-    from activate import commands  # noqa: PLC0415  # everything heavy hangs on this
+    from activate import commands, opening  # noqa: PLC0415  # everything heavy hangs on this
 
     if own_process:
-        _look_for_no_pandas()
+        opening.do_without_pandas()
     return commands.execute(args)
-
-
-def _look_for_no_pandas() -> None:
-    """Where pandas is installed, pyarrow loads it for its first array: half a second, of which nothing here has any use.
-
-    Only a process of our own does without. pyarrow looks for it again when somebody asks for a DataFrame.
-    """
-    import pyarrow as pa  # noqa: PLC0415  # loaded by the commands
-
-    class Refusal:
-        def find_spec(self, name: str, *_: object) -> None:
-            if name == "pandas":
-                raise ImportError
-
-    refusal = Refusal()
-    sys.meta_path.insert(0, refusal)
-    try:
-        pa.array([""])
-    finally:
-        sys.meta_path.remove(refusal)
 
 
 def _tell(as_json: bool, kind: str, message: str, code: int, error: Exception | None = None) -> int:

@@ -1,18 +1,40 @@
-"""What every verb of the command line begins with: where the project is, and when it is."""
+"""What every verb of the command line begins with: where the project is, when it is, and what is not loaded."""
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
+
+import pyarrow as pa
 
 from activate import run
 from activate.errors import SettingsError
 from activate.project import Project
 from activate.settings import Options, find_options
 from activate.warehouses.base import Warehouse
+
+
+def do_without_pandas() -> None:
+    """Where pandas is installed, pyarrow loads it for its first array: half a second, of which nothing here has any use.
+
+    Only a process of our own does without. pyarrow looks for it again when somebody asks for a DataFrame.
+    """
+
+    class Refusal:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "pandas":
+                raise ImportError
+
+    refusal = Refusal()
+    sys.meta_path.insert(0, refusal)
+    try:
+        pa.array([""])
+    finally:
+        sys.meta_path.remove(refusal)
 
 
 def options(args: argparse.Namespace) -> Options:
